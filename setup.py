@@ -1,0 +1,63 @@
+"""Scones as a package: `pip install -e .[local,test]`. Exact versions: constraints.txt."""
+
+from pathlib import Path
+
+from setuptools import find_packages, setup
+
+setup(
+    name="scones-mlops",
+    version="0.1.0",
+    description="Image classification on Amazon SageMaker that runs itself",
+    long_description=Path(__file__).with_name("README.md").read_text(encoding="utf-8"),
+    long_description_content_type="text/markdown",
+    license="Apache-2.0",
+    python_requires=">=3.11",
+    packages=find_packages(
+        include=[
+            f"{name}{rest}"
+            for name in (
+                "pipelines",
+                "steps",
+                "lambdas",
+                "workflow",
+                "monitoring",
+                "service_model",
+                "localaws",
+                "scones",
+            )
+            for rest in ("", ".*")
+        ]
+    ),
+    install_requires=[
+        "boto3>=1.43",
+        "click>=8.1",
+        "matplotlib>=3.9",
+        "pydantic>=2.7",
+        "PyYAML>=6",
+        "requests>=2.32",
+        "rich>=13",
+        "sagemaker>=3.27,<4",
+    ],
+    extras_require={
+        # What the embedded AWS is made of, and what stands for the jobs' images.
+        "local": [
+            "moto[cloudformation,events,iam,s3,server,stepfunctions,sts]>=5.2.5,<5.3",
+            "numpy>=2",
+            "pillow>=11",
+            "torch==2.13.0",
+        ],
+        "test": [
+            "awscli>=1.44",
+            "cfn-lint>=1.40",
+            "hypothesis>=6.150",
+            "mypy>=1.18",
+            "pandas>=2.2",
+            "psutil>=6",
+            "pytest>=8",
+            "ruff>=0.14",
+            "types-PyYAML",
+            "types-requests",
+        ],
+    },
+    entry_points={"console_scripts": ["scones=scones.__main__:main"]},
+)
