@@ -1,0 +1,75 @@
+"""The parameters of the training pipeline: what a run may differ in without a new definition."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger, ParameterString
+
+from pipelines.settings import Settings
+
+
+@dataclass(frozen=True)
+class TrainingParameters:
+    """The SDK's parameter objects; `hyperparameters` by the name that the program knows."""
+
+    input_data_url: ParameterString
+    input_data_sha256: ParameterString
+    dataset_name: ParameterString
+    accuracy_threshold: ParameterFloat
+    production_tolerance: ParameterFloat
+    production_model_url: ParameterString
+    production_model_package_arn: ParameterString
+    processing_instance_type: ParameterString
+    training_instance_type: ParameterString
+    model_approval_status: ParameterString
+    git_commit: ParameterString
+    trigger: ParameterString
+    hyperparameters: dict[str, Any]
+
+    def all(self) -> list[Any]:
+        """Every parameter, as the pipeline declares them."""
+        own = [value for value in vars(self).values() if value is not self.hyperparameters]
+        return own + list(self.hyperparameters.values())
+
+
+def training_parameters(settings: Settings, no_production_url: str) -> TrainingParameters:
+    """The parameters with this environment's defaults.
+
+    `no_production_url` is what `ProductionModelUrl` points at while nothing is in production: an
+    input of a job must exist, so it is an object that says so.
+    """
+    return TrainingParameters(
+        input_data_url=ParameterString("InputDataUrl"),
+        input_data_sha256=ParameterString("InputDataSha256", default_value=""),
+        dataset_name=ParameterString("DatasetName", default_value=settings.data.dataset_name),
+        accuracy_threshold=ParameterFloat("AccuracyThreshold", settings.gate.accuracy),
+        production_tolerance=ParameterFloat(
+            "ProductionTolerance", settings.gate.production_tolerance
+        ),
+        production_model_url=ParameterString("ProductionModelUrl", no_production_url),
+        production_model_package_arn=ParameterString("ProductionModelPackageArn", ""),
+        processing_instance_type=ParameterString(
+            "ProcessingInstanceType", settings.processing.instance_type
+        ),
+        training_instance_type=ParameterString(
+            "TrainingInstanceType", settings.training.instance_type
+        ),
+        model_approval_status=ParameterString(
+            "ModelApprovalStatus",
+            settings.registry.approval_status,
+            enum_values=["PendingManualApproval", "Approved", "Rejected"],
+        ),
+        git_commit=ParameterString("GitCommit", "unknown"),
+        trigger=ParameterString("Trigger", "manual"),
+        hyperparameters={
+            name: _hyperparameter(name, value)
+            for name, value in settings.training.hyperparameters.items()
+        },
+    )
+
+
+def _hyperparameter(name: str, value: int | float | str) -> Any:
+    """`batch-size: 50` → the parameter `BatchSize`, typed as its default is."""
+    parameter_name = "".join(part.capitalize() for part in name.split("-"))
+    kinds = {int: ParameterInteger, float: ParameterFloat, str: ParameterString}
+    return kinds[type(value)](parameter_name, value)

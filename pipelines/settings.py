@@ -1,0 +1,131 @@
+"""Settings: `config/base.yaml` with one environment's overrides, checked as a whole.
+
+An unknown name, a wrong type or a value out of range is one sentence that names the file and the
+member, before anything is built or called.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+import pydantic
+import yaml
+
+ENVIRONMENTS = ("local", "staging", "prod")
+CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "config"
+
+
+class SettingsError(Exception):
+    """A configuration that cannot be used, with the file and the member."""
+
+
+class _Section(pydantic.BaseModel):
+    model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
+
+
+class Data(_Section):
+    dataset_name: str = ""
+
+
+class Processing(_Section):
+    instance_type: str
+    volume_gb: int = pydantic.Field(ge=1, le=16384)
+    max_runtime_seconds: int = pydantic.Field(ge=1, le=432_000)
+    validation_share: float = pydantic.Field(gt=0, lt=0.5)
+
+
+class Training(_Section):
+    instance_type: str
+    instance_count: int = pydantic.Field(ge=1)
+    volume_gb: int = pydantic.Field(ge=1)
+    max_runtime_seconds: int = pydantic.Field(ge=1, le=2_419_200)
+    spot: bool
+    max_wait_seconds: int = pydantic.Field(ge=1)
+    framework_version: str
+    python_version: str
+    hyperparameters: dict[str, int | float | str]
+
+    @pydantic.model_validator(mode="after")
+    def _spot_waits_at_least_as_long_as_it_runs(self) -> "Training":
+        if self.spot and self.max_wait_seconds < self.max_runtime_seconds:
+            raise ValueError("max_wait_seconds must be at least max_runtime_seconds")
+        return self
+
+
+class Serving(_Section):
+    framework_version: str
+    python_version: str
+    instance_types: list[str] = pydantic.Field(min_length=1)
+
+
+class Gate(_Section):
+    accuracy: float = pydantic.Field(ge=0, le=1)
+    production_tolerance: float = pydantic.Field(ge=0, le=1)
+    wanted_precision: float = pydantic.Field(gt=0, le=1)
+    minimum_confidence: float = pydantic.Field(ge=0.5, lt=1)
+
+
+class Registry(_Section):
+    approval_status: Literal["PendingManualApproval", "Approved", "Rejected"]
+
+
+class PipelineOptions(_Section):
+    cache: bool
+    cache_expires_after: str = pydantic.Field(pattern=r"^P(\d+D)?(T(\d+H)?(\d+M)?)?$")
+    parallel_steps: int = pydantic.Field(ge=1, le=100)
+    retries: int = pydantic.Field(ge=0, le=20)
+
+
+class Settings(_Section):
+    """One environment's settings."""
+
+    environment: str
+    project: str = pydantic.Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")
+    data: Data
+    processing: Processing
+    training: Training
+    serving: Serving
+    gate: Gate
+    registry: Registry
+    pipeline: PipelineOptions
+
+    def name(self, what: str = "") -> str:
+        """The name of a resource, such as `scones-local-training` for `name("training")`."""
+        return "-".join(part for part in (self.project, self.environment, what) if part)
+
+
+def load(environment: str, folder: Path = CONFIG_FOLDER) -> Settings:
+    """The settings of `local`, `staging` or `prod`. Raises SettingsError."""
+    if environment not in ENVIRONMENTS:
+        known = ", ".join(ENVIRONMENTS)
+        raise SettingsError(f"There is no environment {environment!r}; choose one of {known}.")
+    override_path = folder / f"{environment}.yaml"
+    merged = _merge(_read(folder / "base.yaml"), _read(override_path))
+    try:
+        return Settings(environment=environment, **merged)
+    except pydantic.ValidationError as error:
+        first = error.errors()[0]
+        member = ".".join(str(part) for part in first["loc"])
+        raise SettingsError(
+            f"{override_path.name} over base.yaml: {member or 'settings'}: {first['msg']}."
+        ) from error
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise SettingsError(f"{path.name} cannot be read: {error.strerror}.") from error
+    except yaml.YAMLError as error:
+        raise SettingsError(f"{path.name} is not valid YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise SettingsError(f"{path.name} must hold a mapping of settings.")
+    return content
+
+
+def _merge(base: dict[str, Any], override: dict[str, Any]) -> dict[str, Any]:
+    """`override` over `base`, member by member; lists and values are replaced whole."""
+    merged = dict(base)
+    for key, value in override.items():
+        both_mappings = isinstance(value, dict) and isinstance(base.get(key), dict)
+        merged[key] = _merge(base[key], value) if both_mappings else value
+    return merged
