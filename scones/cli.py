@@ -1,0 +1,90 @@
+"""The root of the command line: the options that all commands share, and how errors end."""
+
+import json
+import sys
+from typing import Any, NoReturn
+
+import click
+from pipelines.check import DefinitionError
+
+from pipelines.execution import ExecutionError
+from pipelines.registry import RegistryError
+from pipelines.resources import ResourcesError
+from pipelines.settings import ENVIRONMENTS, Settings, SettingsError, load
+from scones.connection import Connection, NotConnected, connect
+from scones.datasets import DatasetError
+from scones.stack import StackError
+
+DONE, FAILED, WRONG_INPUT, NOT_REACHED, INTERRUPTED = 0, 1, 2, 3, 130
+EXIT_CODES: dict[type[Exception], int] = {
+    ExecutionError: FAILED,
+    StackError: FAILED,
+    DatasetError: WRONG_INPUT,
+    DefinitionError: WRONG_INPUT,
+    RegistryError: WRONG_INPUT,
+    SettingsError: WRONG_INPUT,
+    NotConnected: NOT_REACHED,
+    ResourcesError: NOT_REACHED,
+}
+
+
+class SconesGroup(click.Group):
+    """A group whose commands end with one sentence and an exit code, never with a traceback."""
+
+    def invoke(self, context: click.Context) -> Any:
+        try:
+            return super().invoke(context)
+        except tuple(EXIT_CODES) as error:
+            fail(str(error), EXIT_CODES[type(error)])
+        except KeyboardInterrupt:
+            fail("Interrupted.", INTERRUPTED)
+
+
+class Environment:
+    """What `--env` chose; the connection is made when a command first asks for it."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._connection: Connection | None = None
+
+    @property
+    def settings(self) -> Settings:
+        return load(self.name)
+
+    @property
+    def connection(self) -> Connection:
+        if self._connection is None:
+            self._connection = connect(self.settings)
+        return self._connection
+
+
+pass_environment = click.make_pass_decorator(Environment)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script.")
+
+
+@click.group(cls=SconesGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.option(
+    "--env",
+    "environment",
+    type=click.Choice(ENVIRONMENTS),
+    default="local",
+    envvar="SCONES_ENV",
+    show_default=True,
+    help="Whose configuration, and so which AWS: this machine's or an account's.",
+)
+@click.version_option(package_name="scones-mlops")
+@click.pass_context
+def main(context: click.Context, environment: str) -> None:
+    """Image classification on Amazon SageMaker that runs itself: bicycle or motorcycle?"""
+    context.obj = Environment(environment)
+
+
+def fail(sentence: str, exit_code: int) -> NoReturn:
+    """Ends the program with one sentence on stderr."""
+    click.echo(f"scones: {sentence}", err=True)
+    sys.exit(exit_code)
+
+
+def print_json(value: Any) -> None:
+    """For `--json`: times as ISO 8601, everything else as it is."""
+    click.echo(json.dumps(value, indent=2, default=lambda item: item.isoformat()))

@@ -1,0 +1,124 @@
+"""`scones demo`: the whole loop on this machine, from the archive to a registered model."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import click
+
+from localaws import control
+from pipelines import execution, registry
+from pipelines.resources import of_stack
+from pipelines.settings import load
+from scones import pipeline, screen, stack
+from scones.cli import FAILED, NOT_REACHED, WRONG_INPUT, Environment, fail, pass_environment
+from scones.connection import Connection, connect, local_home
+from scones.data import DATA_HELP, find
+from scones.datasets import Dataset
+from scones.datasets import stage as stage_dataset
+from scones.summary import Json, evaluation_of, summary, write
+
+
+@click.command()
+@click.option("--data", "source", help=DATA_HELP)
+@click.option(
+    "--out",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("out"),
+    show_default=True,
+    help="Where summary.json and the pictures go.",
+)
+@click.option("--keep", is_flag=True, help="Leave the embedded AWS running at the end.")
+@pass_environment
+def demo(environment: Environment, source: str | None, out: Path, keep: bool) -> None:
+    """Train and register a model on this machine, with the pipeline that AWS would run."""
+    if environment.name != "local":
+        fail("The demo runs on this machine only; leave --env out.", WRONG_INPUT)
+    dataset = find(source)
+    _heading("Data")
+    click.echo(f"  {dataset.description}")
+    with _embedded_aws(keep):
+        connection = connect(load("local"))
+        ended = _train(connection, dataset)
+        outcome = _outcome(connection, dataset, ended)
+        path = write(out, outcome)
+        _show(connection, outcome, path)
+    if ended.status != "Succeeded":
+        fail(ended.failure_reason, FAILED)
+
+
+@contextlib.contextmanager
+def _embedded_aws(keep: bool) -> Iterator[None]:
+    """Starts the embedded AWS unless it runs; stops it at the end if it was started here."""
+    home = local_home()
+    ran_before = control.status(home).running
+    _heading("Embedded AWS")
+    try:
+        status = control.up(home)
+    except control.LocalAwsError as error:
+        fail(str(error), NOT_REACHED)
+    click.echo(f"  {status.endpoint_url}, state in {status.home}")
+    try:
+        yield
+    finally:
+        if not ran_before and not keep:
+            control.down(home)
+
+
+def _train(connection: Connection, dataset: Dataset) -> execution.Execution:
+    """Deploys, stages, upserts, runs; returns the ended execution."""
+    cloudformation = connection.client("cloudformation")
+    _heading("Stack, data, pipeline")
+    name = stack.deploy(connection.settings, cloudformation, wait_seconds=connection.poll_seconds)
+    resources = of_stack(name, cloudformation)
+    click.echo(f"  stack     {name} (infra/scones.yaml)")
+    with screen.transfer("  staging") as progress:
+        uri = stage_dataset(
+            dataset, bucket=resources.bucket_name, s3=connection.client("s3"), progress=progress
+        )
+    click.echo(f"  data      {uri}")
+    click.echo(f"  pipeline  {pipeline.submit(connection)}")
+    _heading("Training")
+    parameters = pipeline.run_parameters(connection, resources, uri, dataset.sha256 or "", "demo")
+    arn = execution.start(
+        connection.settings.name("training"), parameters, connection.client("sagemaker")
+    )
+    return pipeline.follow(connection, arn)
+
+
+def _outcome(connection: Connection, dataset: Dataset, ended: execution.Execution) -> Json:
+    sagemaker = connection.client("sagemaker")
+    arn = next((step.model_package_arn for step in ended.steps if step.model_package_arn), None)
+    return summary(
+        {"name": dataset.name, "sha256": dataset.sha256, "counts": None, "origin": dataset.origin},
+        ended,
+        evaluation_of(ended, sagemaker, connection.client("s3")),
+        registry.describe(arn, sagemaker) if arn else None,
+    )
+
+
+def _show(connection: Connection, outcome: Json, path: Path) -> None:
+    evaluation, package = outcome["evaluation"], outcome["model_package"]
+    if evaluation:
+        _heading("Evaluation")
+        deviation = evaluation["accuracy_standard_deviation"]
+        click.echo(
+            f"  accuracy {evaluation['accuracy']:.3f} ± {deviation:.3f}, AUC"
+            f" {evaluation['auc']:.3f}, on the test images of: {evaluation['dataset']}"
+        )
+        click.echo(f"  confidence threshold {evaluation['threshold']:.2f}\n")
+        screen.confusion_matrix(evaluation["confusion_matrix"], list(evaluation["recall"]))
+    if package:
+        _heading("Registered")
+        click.echo(f"  version {package['version']}, {package['approval_status']}")
+        click.echo(f"  {package['arn']}")
+    _heading("Where everything lies")
+    click.echo(f"  outcome   {path}")
+    if evaluation:
+        click.echo(f"  picture   {path.with_name('confusion_matrix.png')}")
+    click.echo(f"  AWS state {local_home()} (the jobs' logs, models and records are in it)")
+    click.echo("  go on     scones local up; scones models list; scones pipeline list")
+
+
+def _heading(text: str) -> None:
+    click.secho(f"\n{text}", bold=True)

@@ -1,0 +1,66 @@
+"""`scones local`: the embedded AWS on this machine."""
+
+import click
+
+from localaws import control
+from scones.cli import NOT_REACHED, fail, json_option, print_json
+from scones.connection import local_home
+
+
+@click.group()
+def local() -> None:
+    """The embedded AWS: up, down, status, env, logs."""
+
+
+@local.command()
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: a free one, kept.")
+@click.option("--region", default="us-east-1", show_default=True)
+def up(port: int | None, region: str) -> None:
+    """Start it in the background; its state is what the last run left."""
+    try:
+        status = control.up(local_home(), port=port, region=region)
+    except control.LocalAwsError as error:
+        fail(str(error), NOT_REACHED)
+    click.echo(f"The embedded AWS answers at {status.endpoint_url} (state in {status.home}).")
+    click.echo('Point any AWS client at it with: eval "$(scones local env)"')
+
+
+@local.command()
+def down() -> None:
+    """Stop it; its state stays."""
+    control.down(local_home())
+    click.echo("The embedded AWS is stopped; its state is kept.")
+
+
+@local.command("status")
+@json_option
+def status_command(as_json: bool) -> None:
+    """Say whether it runs, where, and what it holds. Exits with 3 when it does not run."""
+    status = control.status(local_home())
+    if as_json:
+        print_json({**vars(status), "home": str(status.home)})
+    elif status.running:
+        click.echo(f"running at {status.endpoint_url}, pid {status.pid}, state in {status.home}")
+    else:
+        click.echo(f"not running; state in {status.home}")
+    if not status.running:
+        raise SystemExit(NOT_REACHED)
+
+
+@local.command("env")
+def env_command() -> None:
+    """Print shell exports that point every AWS client at it."""
+    status = control.status(local_home())
+    if not status.running:
+        fail("The embedded AWS is not running: start it with `scones local up`.", NOT_REACHED)
+    click.echo("unset AWS_PROFILE AWS_SESSION_TOKEN")
+    for name, value in control.environment(status).items():
+        click.echo(f"export {name}={value}")
+
+
+@local.command()
+@click.option("--follow", "-f", is_flag=True, help="Go on printing new lines.")
+def logs(follow: bool) -> None:
+    """Print the server's log."""
+    for line in control.logs(local_home(), follow=follow):
+        click.echo(line)

@@ -1,0 +1,248 @@
+"""`scones pipeline`: the training pipeline of an environment."""
+
+import functools
+import subprocess
+import time
+from typing import Any
+
+import click
+
+from pipelines import execution, registry
+from pipelines.resources import Resources, of_stack
+from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
+from scones.connection import PROJECT_ROOT, Connection, announce
+from scones.screen import Steps, table
+
+
+@click.group()
+def pipeline() -> None:
+    """The training pipeline: upsert, start, watch, list, stop, definition."""
+
+
+@pipeline.command()
+@pass_environment
+def upsert(environment: Environment) -> None:
+    """Build, check and submit the pipeline's definition."""
+    connection = environment.connection
+    announce(connection, click.echo)
+    click.echo(submit(connection))
+
+
+@pipeline.command()
+@pass_environment
+def definition(environment: Environment) -> None:
+    """Print the definition that `upsert` would submit, after checking it."""
+    connection = environment.connection
+    click.echo(_build(connection, _resources(connection)).definition())
+
+
+@pipeline.command()
+@click.option("--data-url", help="The staged archive; default: the newest below raw/.")
+@click.option("--data-sha256", default="", help="Refuse the archive when it has another checksum.")
+@click.option("--trigger", default="manual", show_default=True, help="Why this run; kept with it.")
+@click.option("--parameter", "-p", "given", multiple=True, metavar="NAME=VALUE")
+@click.option("--wait", is_flag=True, help="Follow it to its end; Ctrl-C stops the execution.")
+@json_option
+@pass_environment
+def start(
+    environment: Environment,
+    data_url: str | None,
+    data_sha256: str,
+    trigger: str,
+    given: tuple[str, ...],
+    wait: bool,
+    as_json: bool,
+) -> None:
+    """Start an execution; print its ARN. With --wait, exit with 1 unless it succeeds."""
+    connection = environment.connection
+    resources = _resources(connection)
+    data_url = data_url or newest_archive(resources.bucket_name, connection.client("s3"))
+    parameters = {
+        **run_parameters(connection, resources, data_url, data_sha256, trigger),
+        **dict(_parse(pair) for pair in given),
+    }
+    arn = execution.start(
+        connection.settings.name("training"), parameters, connection.client("sagemaker")
+    )
+    if not wait:
+        print_json({"execution_arn": arn}) if as_json else click.echo(arn)
+        return
+    _report(follow(connection, arn, quiet=as_json), as_json)
+
+
+@pipeline.command()
+@click.argument("execution_arn", required=False)
+@json_option
+@pass_environment
+def watch(environment: Environment, execution_arn: str | None, as_json: bool) -> None:
+    """Show an execution's steps live; default: the newest. Ctrl-C leaves it running."""
+    connection = environment.connection
+    arn = execution_arn or _newest(connection)
+    _report(_watch(connection, arn, quiet=as_json), as_json)
+
+
+@pipeline.command("list")
+@json_option
+@pass_environment
+def list_command(environment: Environment, as_json: bool) -> None:
+    """List the executions, newest first."""
+    connection = environment.connection
+    name = connection.settings.name("training")
+    rows = list(execution.executions(name, connection.client("sagemaker")))
+    if as_json:
+        print_json(rows)
+        return
+    table(
+        ["started", "status", "execution"],
+        [
+            [
+                f"{row['StartTime']:%Y-%m-%d %H:%M:%S}",
+                row["PipelineExecutionStatus"],
+                row["PipelineExecutionArn"],
+            ]
+            for row in rows
+        ],
+    )
+
+
+@pipeline.command()
+@click.argument("execution_arn", required=False)
+@pass_environment
+def stop(environment: Environment, execution_arn: str | None) -> None:
+    """Stop an execution; default: the newest."""
+    connection = environment.connection
+    arn = execution_arn or _newest(connection)
+    execution.stop(arn, connection.client("sagemaker"))
+    click.echo(f"Stopping {arn}")
+
+
+def submit(connection: Connection) -> str:
+    """Builds, checks and upserts the pipeline; returns its ARN."""
+    from pipelines.check import check
+    from sagemaker.mlops.workflow.parallelism_config import ParallelismConfiguration
+
+    resources = _resources(connection)
+    built = _build(connection, resources)
+    check(built.definition())
+    answer = built.upsert(
+        role_arn=resources.pipeline_role_arn,
+        parallelism_config=ParallelismConfiguration(connection.settings.pipeline.parallel_steps),
+    )
+    return str(answer["PipelineArn"])
+
+
+def run_parameters(
+    connection: Connection, resources: Resources, data_url: str, data_sha256: str, trigger: str
+) -> dict[str, str]:
+    """What every run is told: its data, its cause, its code, and the version to be held against."""
+    parameters = {
+        "InputDataUrl": data_url,
+        "InputDataSha256": data_sha256,
+        "GitCommit": git_commit(),
+        "Trigger": trigger,
+    }
+    production = registry.in_production(
+        resources.model_package_group_name, connection.client("sagemaker")
+    )
+    if production:
+        parameters["ProductionModelUrl"] = production.model_data_url
+        parameters["ProductionModelPackageArn"] = production.arn
+    return parameters
+
+
+def follow(connection: Connection, arn: str, quiet: bool = False) -> execution.Execution:
+    """Shows an execution to its end. An interruption stops it and waits until it has stopped."""
+    try:
+        return _watch(connection, arn, quiet)
+    except KeyboardInterrupt:
+        click.echo("Stopping the execution …", err=True)
+        sagemaker = connection.client("sagemaker")
+        execution.stop(arn, sagemaker)
+        execution.watch(arn, sagemaker, wait=time.sleep, interval=connection.poll_seconds)
+        raise
+
+
+def newest_archive(bucket: str, s3: Any) -> str:
+    """The address of the archive staged last. ExecutionError when there is none."""
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=bucket, Prefix="raw/")
+    staged = [item for page in pages for item in page.get("Contents", [])]
+    if not staged:
+        raise execution.ExecutionError(
+            f"No archive is staged below s3://{bucket}/raw/: run `scones data stage` first."
+        )
+    newest = max(staged, key=lambda item: item["LastModified"])
+    return f"s3://{bucket}/{newest['Key']}"
+
+
+def git_commit() -> str:
+    """The commit of this checkout, `-dirty` when it was changed since, or `unknown`."""
+    try:
+        answer = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+            cwd=PROJECT_ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"
+    return answer.stdout.strip()
+
+
+def _watch(connection: Connection, arn: str, quiet: bool) -> execution.Execution:
+    look = functools.partial(
+        execution.watch,
+        arn,
+        connection.client("sagemaker"),
+        wait=time.sleep,
+        interval=connection.poll_seconds,
+    )
+    if quiet:
+        return look()
+    with Steps(connection.client("logs")) as steps:
+        return look(on_change=steps)
+
+
+def _report(ended: execution.Execution, as_json: bool) -> None:
+    if as_json:
+        print_json(
+            {
+                "execution_arn": ended.arn,
+                "status": ended.status,
+                "failure_reason": ended.failure_reason,
+                "steps": [vars(step) for step in ended.steps],
+            }
+        )
+    else:
+        click.echo(f"{ended.status}: {ended.arn}")
+    if ended.status != "Succeeded":
+        fail(ended.failure_reason or f"The execution ended as {ended.status}.", FAILED)
+
+
+def _build(connection: Connection, resources: Resources) -> Any:
+    from scones.sdk import pipeline_session  # the SDK takes seconds to import: only where needed
+
+    session = pipeline_session(connection, resources)
+    from pipelines.training import training_pipeline
+
+    return training_pipeline(connection.settings, resources, session)
+
+
+def _resources(connection: Connection) -> Resources:
+    return of_stack(connection.stack_name, connection.client("cloudformation"))
+
+
+def _newest(connection: Connection) -> str:
+    name = connection.settings.name("training")
+    for row in execution.executions(name, connection.client("sagemaker")):
+        return str(row["PipelineExecutionArn"])
+    raise execution.ExecutionError(
+        f"Pipeline {name!r} has no execution yet: `scones pipeline start` makes one."
+    )
+
+
+def _parse(pair: str) -> tuple[str, str]:
+    name, separator, value = pair.partition("=")
+    if not separator:
+        raise click.BadParameter(f"{pair!r} is not NAME=VALUE")
+    return name, value
