@@ -32,18 +32,19 @@ setup(
         "boto3>=1.43",
         "click>=8.1",
         "matplotlib>=3.9",
+        "numpy>=2",
+        "pillow>=11",
         "pydantic>=2.7",
         "PyYAML>=6",
         "requests>=2.32",
         "rich>=13",
         "sagemaker>=3.27,<4",
+        "urllib3>=2",
     ],
     extras_require={
         # What the embedded AWS is made of, and what stands for the jobs' images.
         "local": [
             "moto[cloudformation,events,iam,s3,server,stepfunctions,sts]>=5.2.5,<5.3",
-            "numpy>=2",
-            "pillow>=11",
             "torch==2.13.0",
         ],
         "test": [

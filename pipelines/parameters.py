@@ -7,6 +7,9 @@ from sagemaker.core.workflow.parameters import ParameterFloat, ParameterInteger,
 
 from pipelines.settings import Settings
 
+# SageMaker Pipelines takes no empty text as a parameter's value; the programs read this as absent.
+NOT_GIVEN = "none"
+
 
 @dataclass(frozen=True)
 class TrainingParameters:
@@ -40,14 +43,14 @@ def training_parameters(settings: Settings, no_production_url: str) -> TrainingP
     """
     return TrainingParameters(
         input_data_url=ParameterString("InputDataUrl"),
-        input_data_sha256=ParameterString("InputDataSha256", default_value=""),
-        dataset_name=ParameterString("DatasetName", default_value=settings.data.dataset_name),
+        input_data_sha256=ParameterString("InputDataSha256", NOT_GIVEN),
+        dataset_name=ParameterString("DatasetName", NOT_GIVEN),
         accuracy_threshold=ParameterFloat("AccuracyThreshold", settings.gate.accuracy),
         production_tolerance=ParameterFloat(
             "ProductionTolerance", settings.gate.production_tolerance
         ),
         production_model_url=ParameterString("ProductionModelUrl", no_production_url),
-        production_model_package_arn=ParameterString("ProductionModelPackageArn", ""),
+        production_model_package_arn=ParameterString("ProductionModelPackageArn", NOT_GIVEN),
         processing_instance_type=ParameterString(
             "ProcessingInstanceType", settings.processing.instance_type
         ),

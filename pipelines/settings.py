@@ -22,10 +22,6 @@ class _Section(pydantic.BaseModel):
     model_config = pydantic.ConfigDict(extra="forbid", frozen=True)
 
 
-class Data(_Section):
-    dataset_name: str = ""
-
-
 class Processing(_Section):
     instance_type: str
     volume_gb: int = pydantic.Field(ge=1, le=16384)
@@ -80,7 +76,6 @@ class Settings(_Section):
 
     environment: str
     project: str = pydantic.Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")
-    data: Data
     processing: Processing
     training: Training
     serving: Serving

@@ -79,7 +79,7 @@ def _train(connection: Connection, dataset: Dataset) -> execution.Execution:
     click.echo(f"  data      {uri}")
     click.echo(f"  pipeline  {pipeline.submit(connection)}")
     _heading("Training")
-    parameters = pipeline.run_parameters(connection, resources, uri, dataset.sha256 or "", "demo")
+    parameters = pipeline.run_parameters(connection, resources, uri, "demo")
     arn = execution.start(
         connection.settings.name("training"), parameters, connection.client("sagemaker")
     )

@@ -11,6 +11,7 @@ from pipelines import execution, registry
 from pipelines.resources import Resources, of_stack
 from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
 from scones.connection import PROJECT_ROOT, Connection, announce
+from scones.datasets import staged
 from scones.screen import Steps, table
 
 
@@ -38,7 +39,7 @@ def definition(environment: Environment) -> None:
 
 @pipeline.command()
 @click.option("--data-url", help="The staged archive; default: the newest below raw/.")
-@click.option("--data-sha256", default="", help="Refuse the archive when it has another checksum.")
+@click.option("--data-sha256", help="Refuse the archive unless it has this checksum.")
 @click.option("--trigger", default="manual", show_default=True, help="Why this run; kept with it.")
 @click.option("--parameter", "-p", "given", multiple=True, metavar="NAME=VALUE")
 @click.option("--wait", is_flag=True, help="Follow it to its end; Ctrl-C stops the execution.")
@@ -47,7 +48,7 @@ def definition(environment: Environment) -> None:
 def start(
     environment: Environment,
     data_url: str | None,
-    data_sha256: str,
+    data_sha256: str | None,
     trigger: str,
     given: tuple[str, ...],
     wait: bool,
@@ -57,10 +58,10 @@ def start(
     connection = environment.connection
     resources = _resources(connection)
     data_url = data_url or newest_archive(resources.bucket_name, connection.client("s3"))
-    parameters = {
-        **run_parameters(connection, resources, data_url, data_sha256, trigger),
-        **dict(_parse(pair) for pair in given),
-    }
+    parameters = run_parameters(connection, resources, data_url, trigger)
+    if data_sha256:
+        parameters["InputDataSha256"] = data_sha256
+    parameters |= dict(_parse(pair) for pair in given)
     arn = execution.start(
         connection.settings.name("training"), parameters, connection.client("sagemaker")
     )
@@ -132,15 +133,16 @@ def submit(connection: Connection) -> str:
 
 
 def run_parameters(
-    connection: Connection, resources: Resources, data_url: str, data_sha256: str, trigger: str
+    connection: Connection, resources: Resources, data_url: str, trigger: str
 ) -> dict[str, str]:
     """What every run is told: its data, its cause, its code, and the version to be held against."""
-    parameters = {
-        "InputDataUrl": data_url,
-        "InputDataSha256": data_sha256,
-        "GitCommit": git_commit(),
-        "Trigger": trigger,
-    }
+    parameters = {"InputDataUrl": data_url, "GitCommit": git_commit(), "Trigger": trigger}
+    if not data_url.endswith("/"):  # a prefix has no metadata; Prepare takes what it finds there
+        archive = staged(data_url, connection.client("s3"))
+        if archive.sha256:
+            parameters["InputDataSha256"] = archive.sha256
+        if archive.name:
+            parameters["DatasetName"] = archive.name
     production = registry.in_production(
         resources.model_package_group_name, connection.client("sagemaker")
     )
