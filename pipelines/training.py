@@ -194,7 +194,10 @@ def _train(build: _Build, prepare: ProcessingStep) -> TrainingStep:
             max_wait_time_in_seconds=options.max_wait_seconds if options.spot else None,
         ),
         networking=Networking(enable_network_isolation=True),
-        hyperparameters=build.parameters.hyperparameters,
+        hyperparameters={  # a hyperparameter is text, whatever the parameter's type
+            name: parameter.to_string()
+            for name, parameter in build.parameters.hyperparameters.items()
+        },
         environment={"PYTHONPATH": CODE_OF_TRAINING},
         output_data_config=OutputDataConfig(s3_output_path=build.execution("model")),
         checkpoint_config=(

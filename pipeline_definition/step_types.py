@@ -1,0 +1,102 @@
+"""The types of steps: what each calls, how its result is described, and what its cache compares.
+
+Cache keys: https://docs.aws.amazon.com/sagemaker/latest/dg/pipelines-default-keys.html. Outputs are
+not in them, so an output prefix of its own for each execution does no harm.
+"""
+
+from dataclasses import dataclass
+
+import service_model
+from pipeline_definition.references import UnresolvedReference, tokens
+
+
+@dataclass(frozen=True)
+class StepType:
+    """One type of step.
+
+    `resource` is the noun of its operations (`Create<resource>`, `Describe<resource>`), or empty
+    for a type that calls nothing; `metadata` its member in a listed step's Metadata.
+    """
+
+    name: str
+    metadata: str
+    resource: str = ""
+    cache_key: tuple[str, ...] = ()
+
+    @property
+    def is_job(self) -> bool:
+        return self.resource.endswith("Job")
+
+    @property
+    def name_member(self) -> str:
+        return f"{self.resource}Name"
+
+    @property
+    def arn_member(self) -> str:
+        return f"{self.resource}Arn"
+
+
+STEP_TYPES = {
+    kind.name: kind
+    for kind in (
+        StepType(
+            "Processing",
+            "ProcessingJob",
+            "ProcessingJob",
+            ("AppSpecification", "Environment", "ProcessingInputs"),
+        ),
+        StepType(
+            "Training",
+            "TrainingJob",
+            "TrainingJob",
+            (
+                "AlgorithmSpecification",
+                "CheckpointConfig",
+                "DebugHookConfig",
+                "DebugRuleConfigurations",
+                "Environment",
+                "HyperParameters",
+                "InputDataConfig",
+            ),
+        ),
+        StepType("RegisterModel", "RegisterModel", "ModelPackage"),
+        StepType("Model", "Model", "Model"),
+        StepType("Condition", "Condition"),
+        StepType("Fail", "Fail"),
+    )
+}
+
+# The other types that SageMaker Pipelines has.
+OTHER_TYPES = frozenset(
+    {
+        *("Transform", "Tuning", "AutoML", "QualityCheck", "ClarifyCheck", "Lambda", "Callback"),
+        *("EMR", "EMRServerless", "Athena", "Endpoint", "EndpointConfig", "InferenceComponent"),
+        *("Lineage", "Job", "Cleanup", "ForEach"),
+    }
+)
+
+
+def require_property(kind: StepType, path: str) -> None:
+    """Raises `UnresolvedReference` unless a step of this type has the property.
+
+    Properties are the members of the resource's Describe response; a condition has its `Outcome`.
+    """
+    if not kind.resource:
+        if kind.name != "Condition" or path != "Outcome":
+            raise UnresolvedReference(f"a {kind.name} step has no property {path!r}")
+        return
+    operation = service_model.load("sagemaker").operation_model(f"Describe{kind.resource}")
+    shape = operation.output_shape
+    try:
+        for token in tokens(path):
+            if shape.type_name == "structure":
+                shape = shape.members[token]
+            elif shape.type_name == "list":
+                shape = shape.member
+            else:
+                shape = shape.value
+    except (KeyError, AttributeError, ValueError):
+        raise UnresolvedReference(
+            f"a {kind.name} step has no property {path!r}: it is not in the response of "
+            f"{operation.name}"
+        ) from None
