@@ -1,0 +1,221 @@
+"""Evaluate: how good the model is, measured through the code that will serve it.
+
+    model.tar.gz ─► unpacked, its own code/inference.py in a process ─┬─► validation: the threshold
+    production's model.tar.gz, if there is one ─► the same ──────┐    └─► test: every figure
+                                                                 └──────► test: its accuracy
+
+Writes below `--output`:
+
+    evaluation/evaluation.json    SageMaker's model-quality format, with calibration, threshold,
+                                  production and the images that the model is least sure of
+    evaluation/predictions.csv    path,label,p_bicycle,p_motorcycle of the test images
+
+The confidence threshold is chosen on the validation images; the test images only report. The test
+images are the same for the candidate and for production, so their accuracies can be compared.
+"""
+
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from steps import job, metrics, model_archive
+from steps.job import StepError
+from steps.listing import read_list
+
+LEAST_SURE = 10
+
+
+class Asked(NamedTuple):
+    """Images of a split with their labels (N) and a model's `probabilities` (N, 2) for them."""
+
+    paths: list[str]
+    labels: metrics.Labels
+    probabilities: npt.NDArray[np.float64]
+
+    @property
+    def scores(self) -> metrics.Floats:
+        """The probabilities of class 1 (N)."""
+        return self.probabilities[:, 1]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Evaluates the candidate; raises `StepError` when it cannot be asked."""
+    args = _parser().parse_args(argv)
+    candidate = model_archive.find(args.model)
+    if candidate is None:
+        raise StepError(f"--model {args.model} holds no {model_archive.NAME}")
+    production = model_archive.find(args.production)
+    if args.production_arn and production is None:
+        raise StepError(
+            f"--production {args.production} holds no {model_archive.NAME} of the version in "
+            f"production, {args.production_arn}"
+        )
+    dataset = _dataset(args.dataset / "dataset.json")
+    test_rows = read_list(args.dataset / "test.lst")
+    validation_rows = read_list(args.dataset / "validation.lst")
+    print(f"asking {candidate} about {len(validation_rows)} + {len(test_rows)} images", flush=True)
+    everything = [args.validation / path for _, path in validation_rows]
+    everything += [args.test / path for _, path in test_rows]
+    answers = model_archive.probabilities(candidate, everything)
+    validation = _asked(validation_rows, answers[: len(validation_rows)])
+    test = _asked(test_rows, answers[len(validation_rows) :])
+    report = _report(test, validation, dataset, args.wanted_precision, args.minimum_threshold)
+    in_production = None
+    if production is not None:
+        print(f"asking {production} about {len(test_rows)} images", flush=True)
+        old = _asked(
+            test_rows, model_archive.probabilities(production, everything[len(validation_rows) :])
+        )
+        in_production = {"model_package_arn": args.production_arn, **_compared(old, test)}
+    report["production"] = in_production
+    report["accuracy_drop"] = in_production["accuracy"] - _accuracy(test) if in_production else 0.0
+    _write(args.output, report, test)
+    _summarise(report, args.output)
+
+
+def _parser() -> job.Parser:
+    parser = job.parser("evaluate", "Measures a model archive through its own inference code.")
+    base = Path("/opt/ml/processing/input")
+    folders = {
+        "model": (base / "model", "folder of the candidate's model.tar.gz"),
+        "test": (base / "test", "the test images"),
+        "validation": (base / "validation", "the validation images"),
+        "dataset": (base / "dataset", "the lists and dataset.json"),
+        "production": (base / "production", "folder of production's model.tar.gz, if there is one"),
+        "output": (Path("/opt/ml/processing/output"), "where to write evaluation/"),
+    }
+    for name, (folder, text) in folders.items():
+        parser.add_argument(f"--{name}", type=Path, default=folder, help=text)
+    parser.add_argument(
+        "--production-arn", type=job.optional, default="", help="model package in production"
+    )
+    parser.add_argument(
+        "--wanted-precision",
+        type=job.real(0.5, 1),
+        default=0.95,
+        help="share of right answers wanted among those above the confidence threshold",
+    )
+    parser.add_argument(
+        "--minimum-threshold",
+        type=job.real(0.5, 1),
+        default=0.8,
+        help="the confidence threshold is never below this",
+    )
+    return parser
+
+
+def _dataset(path: Path) -> dict[str, Any]:
+    try:
+        dataset = json.loads(path.read_text("utf-8"))
+        return {key: dataset[key] for key in ("name", "sha256", "counts", "classes")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise StepError(
+            f"{path} cannot be read ({type(error).__name__}: {error}); give the output of Prepare"
+        ) from error
+
+
+def _asked(rows: list[tuple[int, str]], answers: npt.NDArray[np.float64]) -> Asked:
+    return Asked([path for _, path in rows], np.array([label for label, _ in rows]), answers)
+
+
+def _accuracy(asked: Asked) -> float:
+    return float(((asked.scores > 0.5) == (asked.labels == 1)).mean())
+
+
+def _report(
+    test: Asked, validation: Asked, dataset: dict[str, Any], wanted: float, minimum: float
+) -> dict[str, Any]:
+    value, met = metrics.choose_threshold(validation.labels, validation.scores, wanted, minimum)
+    return {
+        "version": 0.0,
+        "dataset": {
+            "item_count": len(test.labels),
+            "name": dataset["name"],
+            "sha256": dataset["sha256"],
+            "counts": dataset["counts"],
+        },
+        "binary_classification_metrics": metrics.binary_classification_metrics(
+            test.labels, test.scores
+        ),
+        "standard_deviations": f"of {metrics.RESAMPLES} bootstrap resamples of the test images",
+        "positive_class": dataset["classes"][1],
+        "per_class": metrics.per_class(test.labels, test.scores, dataset["classes"]),
+        "calibration": metrics.calibration(test.labels, test.scores),
+        "threshold": {
+            "value": value,
+            "met": met,
+            "wanted_precision": wanted,
+            "minimum": minimum,
+            "validation": metrics.at_threshold(validation.labels, validation.scores, value),
+            "test": metrics.at_threshold(test.labels, test.scores, value),
+        },
+        "least_sure": _least_sure(test),
+    }
+
+
+def _least_sure(asked: Asked) -> list[dict[str, Any]]:
+    order = np.argsort(asked.probabilities.max(axis=1), kind="stable")[:LEAST_SURE]
+    return [
+        {
+            "path": asked.paths[row],
+            "label": int(asked.labels[row]),
+            "probabilities": asked.probabilities[row].tolist(),
+        }
+        for row in order
+    ]
+
+
+def _compared(production: Asked, candidate: Asked) -> dict[str, Any]:
+    """How production does on the same images, and on how many only one of the two is right."""
+    old = (production.scores > 0.5) == (production.labels == 1)
+    new = (candidate.scores > 0.5) == (candidate.labels == 1)
+    return {
+        "accuracy": float(old.mean()),
+        "only_production_right": int((old & ~new).sum()),
+        "only_candidate_right": int((new & ~old).sum()),
+    }
+
+
+def _write(output: Path, report: dict[str, Any], test: Asked) -> None:
+    output.mkdir(parents=True, exist_ok=True)
+    rows = sorted(zip(test.paths, test.labels, test.probabilities.tolist(), strict=True))
+    lines = [f"{path},{label},{p[0]:.6f},{p[1]:.6f}\n" for path, label, p in rows]
+    with tempfile.TemporaryDirectory(prefix=".evaluate-", dir=output) as temporary:
+        stage = Path(temporary)
+        text = json.dumps(report, indent=2, ensure_ascii=False, allow_nan=False)
+        (stage / "evaluation.json").write_text(text + "\n", "utf-8")
+        header = "path,label,p_bicycle,p_motorcycle\n"
+        (stage / "predictions.csv").write_text(header + "".join(lines), "utf-8")
+        folder = output / "evaluation"
+        folder.mkdir(exist_ok=True)
+        for file in ("predictions.csv", "evaluation.json"):
+            shutil.move(stage / file, folder / file)  # a mount of its own, perhaps
+
+
+def _summarise(report: dict[str, Any], output: Path) -> None:
+    figures = report["binary_classification_metrics"]
+    matrix = figures["confusion_matrix"]
+    accuracy, auc = figures["accuracy"], figures["auc"]
+    print(f"dataset: {report['dataset']['name']}")
+    print(f"accuracy={accuracy['value']:.4f} ± {accuracy['standard_deviation']:.4f}")
+    print(f"auc={auc['value']:.4f} ± {auc['standard_deviation']:.4f}")
+    for actual, name in enumerate(report["per_class"]):
+        row = matrix[str(actual)]
+        print(f"{name}: {row['0']} taken for bicycle, {row['1']} for motorcycle")
+    threshold = report["threshold"]
+    met = "" if threshold["met"] else " (no threshold reaches the wanted precision)"
+    print(f"confidence threshold={threshold['value']:.4f}{met}, on test {threshold['test']}")
+    if report["production"]:
+        print(f"accuracy_drop={report['accuracy_drop']:.4f} against production")
+    print(f"written to {output / 'evaluation'}", flush=True)
+
+
+if __name__ == "__main__":
+    sys.exit(job.run("Evaluate", main))

@@ -1,0 +1,84 @@
+"""Unpacks a `model.tar.gz` and asks the model in it about images, in a process of its own."""
+
+import gzip
+import json
+import math
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zlib
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from steps.job import StepError
+
+NAME = "model.tar.gz"
+SIZE_LIMIT = 2 << 30  # bytes of all members
+MEMBER_LIMIT = 10_000
+
+
+def find(folder: Path) -> Path | None:
+    """The only `model.tar.gz` below `folder`, or None."""
+    found = sorted(folder.rglob(NAME)) if folder.is_dir() else []
+    if len(found) > 1:
+        raise StepError(f"{folder} holds {len(found)} files named {NAME}; it must hold one")
+    return found[0] if found else None
+
+
+def unpack(archive: Path, target: Path) -> None:
+    """Unpacks into `target`; links, devices and paths that leave it are refused."""
+    try:
+        with tarfile.open(archive, "r:gz") as tar:
+            size = 0
+            for count, member in enumerate(tar, 1):
+                size += member.size
+                if size > SIZE_LIMIT or count > MEMBER_LIMIT:
+                    raise StepError(
+                        f"{archive} unfolds to more than {SIZE_LIMIT >> 20} MB or "
+                        f"{MEMBER_LIMIT} members"
+                    )
+                if not (member.isfile() or member.isdir()):
+                    raise StepError(f"{archive}: the member {member.name!r} is a link or a device")
+                tar.extract(member, target, filter="data")
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise StepError(f"{archive} is no sound model archive: {error}") from error
+    for file in ("model.pt", "code/inference.py"):
+        if not (target / file).is_file():
+            raise StepError(f"{archive} has no {file}; give an archive that Train wrote")
+
+
+def probabilities(archive: Path, images: Sequence[Path]) -> npt.NDArray[np.float64]:
+    """What the archive's own handlers answer: (N, 2), each row adding up to 1."""
+    with tempfile.TemporaryDirectory(prefix="model-") as temporary:
+        model = Path(temporary) / "model"
+        unpack(archive, model)
+        asked, answered = Path(temporary) / "images.json", Path(temporary) / "answers.json"
+        asked.write_text(json.dumps([str(path.absolute()) for path in images]), "utf-8")
+        worker = Path(__file__).with_name("predict.py")
+        command = [sys.executable, str(worker), str(model), str(asked), str(answered)]
+        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        if done.returncode:
+            said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            raise StepError(f"the model in {archive} cannot be asked: {said[-1]}")
+        sys.stderr.write(done.stderr)
+        answers = json.loads(answered.read_text("utf-8"))
+    for path, answer in zip(images, answers, strict=True):
+        if not _is_sound(answer):
+            raise StepError(
+                f"the model in {archive} answers {json.dumps(answer)[:80]} to {path.name} and not "
+                "two probabilities that add up to 1"
+            )
+    return np.array(answers, np.float64).reshape(len(images), 2)
+
+
+def _is_sound(answer: object) -> bool:
+    return (
+        isinstance(answer, list)
+        and len(answer) == 2
+        and all(type(p) in (int, float) and 0 <= p <= 1 for p in answer)
+        and math.isclose(sum(answer), 1, abs_tol=1e-4)
+    )

@@ -1,0 +1,89 @@
+"""The handlers that the SageMaker PyTorch inference image calls; at the top of the archive's code.
+
+    image/png, image/jpeg, application/x-image ─► input_fn ─► predict_fn ─► output_fn ─► JSON
+
+The answer is `[p_bicycle, p_motorcycle]`. What cannot be decoded raises `ValueError` with one
+sentence, which the server answers with a 4xx.
+
+Source: "Deploy PyTorch Models", SageMaker Python SDK (model_fn, input_fn, predict_fn, output_fn).
+"""
+
+import io
+import json
+import warnings
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from steps.train.network import Network
+
+SIDE = 32
+CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
+FORMATS = ("PNG", "JPEG")
+PIXEL_LIMIT = 50_000_000  # a file of some kilobytes can claim to unfold to gigabytes
+
+
+class Model(NamedTuple):
+    """The network, and the temperature that makes its probabilities honest."""
+
+    network: Network
+    temperature: float
+    device: torch.device
+
+
+def model_fn(model_dir: str) -> Model:
+    """Loads `model.pt` and `metadata.json`; nothing in the weights is executed."""
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    folder = Path(model_dir)
+    network = Network()
+    state = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
+    network.load_state_dict(state)
+    metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
+    network.to(device).eval()
+    return Model(network, float(metadata["temperature"]), device)
+
+
+def input_fn(body: bytes, content_type: str) -> Tensor:
+    """Decodes one image of any size and mode into (1, 3, 32, 32), values in [0, 1]."""
+    kind = content_type.split(";")[0].strip().lower()
+    if kind not in CONTENT_TYPES:
+        raise ValueError(f"{kind!r} is not supported; send one of {', '.join(CONTENT_TYPES)}")
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(body), formats=FORMATS) as image:
+            if image.width * image.height > PIXEL_LIMIT:
+                raise ValueError(f"the image has more than {PIXEL_LIMIT:,} pixels")
+            image.load()
+            small = _rgb(ImageOps.exif_transpose(image))
+    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+        raise ValueError(f"the body is not a whole PNG or JPEG image ({error})") from error
+    if small.size != (SIDE, SIDE):
+        small = small.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
+    pixels = torch.from_numpy(np.array(small, np.float32) / 255)
+    return pixels.permute(2, 0, 1)[None]
+
+
+def _rgb(image: Image.Image) -> Image.Image:
+    """Any mode as RGB: 16-bit grey is scaled, what is transparent becomes white."""
+    if image.mode.startswith("I"):
+        grey = np.asarray(image, np.float64) / 257  # 65,535 becomes 255
+        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
+    return image.convert("RGB")
+
+
+def predict_fn(images: Tensor, model: Model) -> Tensor:
+    """Probabilities (B, 2): mean of the logits of image and mirror, over the temperature."""
+    with torch.inference_mode():
+        logits = model.network.mirrored(images.to(model.device)) / model.temperature
+        return logits.double().softmax(dim=1).cpu()
+
+
+def output_fn(prediction: Tensor, accept: str) -> str:
+    """The JSON array of the two probabilities, whatever `accept` asks for."""
+    return json.dumps([float(p) for p in prediction[0]])
