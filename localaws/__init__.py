@@ -1,0 +1,21 @@
+"""AWS on one machine: one process on one loopback port, for every client of AWS.
+
+boto3, the AWS CLI, the SageMaker SDK and the code inside jobs come through `AWS_ENDPOINT_URL`:
+
+    gateway      reads from a request's signature which service it is for
+      ├─ protocol, sagemaker/   SageMaker: checked against the service model, then really done:
+      │                         jobs/ runs programs, pipelines/ executes definitions
+      └─ moto_side/             everything else: moto, with a memory that outlasts the process;
+                                cloudformation/ makes its stacks do what they say
+    server       puts the parts together and owns the process; `control` starts and stops it
+
+Components share a `context`: the account, the region, the `store` of their records, the `objects`
+of S3, the time. State lives below one folder (`home`): our records in `records.sqlite`, moto's in
+`moto.sqlite`, the bytes of objects in `objects/`. Each finished call of ours and each S3 object is
+on its way to the disk when the call returns; the rest of moto follows within a second. So after
+`kill -9` at any moment the next start finds everything, at worst less the last second.
+
+What is not implemented is refused by its name (501); nothing is pretended. The port belongs to
+loopback and answers to local names only; whoever may open it may do everything, as on AWS the
+account's administrator.
+"""

@@ -1,0 +1,124 @@
+"""Puts our parts into moto's CloudFormation."""
+
+from typing import Any
+
+import boto3
+import moto.cloudformation.models as models
+import moto.cloudformation.parsing as parsing
+import moto.cloudformation.responses as responses
+import moto.stepfunctions.models as stepfunctions
+import yaml
+from moto.cloudformation.exceptions import ValidationError
+from moto.stepfunctions.parser.models import stepfunctions_parser_backends
+
+from localaws.cloudformation import resources
+from localaws.cloudformation.models import Clients
+from localaws.cloudformation.stacks import Backend, ResourceFailure, ResourceMap, Stack, reason_of
+
+
+class _TemplateLoader(yaml.SafeLoader):
+    """moto loads templates with a loader that executes what they name; this one reads data only.
+
+    A date stays the text that it is: policies have `Version: 2012-10-17`.
+    """
+
+    yaml_implicit_resolvers = {  # noqa: RUF012  # yaml reads it so
+        first: [rule for rule in rules if rule[0] != "tag:yaml.org,2002:timestamp"]
+        for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+class _Yaml:
+    """Takes the place of the yaml module inside moto's CloudFormation."""
+
+    Loader = _TemplateLoader
+
+    @staticmethod
+    def load(text: str, Loader: Any) -> Any:
+        return yaml.load(text, Loader=_TemplateLoader)
+
+    @staticmethod
+    def add_multi_constructor(prefix: str, constructor: Any) -> None:
+        yaml.add_multi_constructor(prefix, constructor, Loader=_TemplateLoader)
+
+
+def fail_interrupted() -> None:
+    """After a restart: no stack is in progress, because nobody works on it."""
+    backends: list[Any] = [found for *_, found in models.cloudformation_backends.iter_backends()]
+    for backend in backends:
+        for stack in backend.stacks.values():
+            stack.interrupt()
+
+
+def install(endpoint_url: str, region: str) -> None:
+    """Puts these classes in the place of moto's. Called before moto serves CloudFormation."""
+    clients: dict[str, Any] = {}
+
+    def client(service: str) -> Any:
+        if service not in clients:
+            session = boto3.session.Session(
+                aws_access_key_id="cloudformation",
+                aws_secret_access_key="local",  # the loopback asks for no secret
+                region_name=region,
+            )
+            clients[service] = session.client(service, endpoint_url=endpoint_url)
+        return clients[service]
+
+    Clients.get = staticmethod(client)
+    replacements: list[tuple[Any, str, Any]] = [
+        (models, "Stack", Stack),
+        (models, "ResourceMap", ResourceMap),
+        (models, "yaml", _Yaml),
+        (responses, "yaml", _Yaml),
+        (models.cloudformation_backends, "backend", Backend),
+        (responses.CloudFormationResponse, "_validate_different_update", _refuse_same_update),
+        (parsing, "parse_and_create_resource", _create),
+        (parsing, "parse_and_update_resource", _update),
+        # moto makes a stack's state machines where its interpreter does not look for them.
+        (stepfunctions, "stepfunctions_backends", stepfunctions_parser_backends),
+    ]
+    for owner, name, value in replacements:
+        setattr(owner, name, value)
+
+
+def _refuse_same_update(self: Any, given: list[dict[str, Any]], body: str, old: Stack) -> None:
+    """An update without a change is refused; a change set is made, and says so itself."""
+    new = {item["ParameterKey"]: item.get("ParameterValue") for item in given or []}
+    changed = {name: value for name, value in new.items() if value is not None}
+    same = old.has_template(body) and old.has_parameters(changed)
+    if self._get_action() == "UpdateStack" and same:
+        raise ValidationError(message="No updates are to be performed.")
+
+
+_create_by_moto = parsing.parse_and_create_resource
+_update_by_moto = parsing.parse_and_update_resource
+
+
+def _create(logical_id: str, resource_json: dict[str, Any], known: Any, **where: Any) -> Any:
+    try:
+        resource = _create_by_moto(logical_id, resource_json, known, **where)
+        if resource is not None:
+            known._parsed_resources[logical_id] = resource  # so that a rollback finds it
+            _complete(resource, resource_json, known)
+        return resource
+    except ResourceFailure:
+        raise  # of a resource that this one refers to
+    except Exception as error:  # told to the owner of the stack, whatever it is
+        raise ResourceFailure(logical_id, resource_json["Type"], reason_of(error)) from error
+
+
+def _update(logical_id: str, resource_json: dict[str, Any], known: Any, **where: Any) -> Any:
+    try:
+        # moto answers None for a type that it cannot change; `resources` can.
+        resource = _update_by_moto(logical_id, resource_json, known, **where) or known[logical_id]
+        _complete(resource, resource_json, known)
+        return resource
+    except ResourceFailure:
+        raise
+    except Exception as error:  # as above
+        raise ResourceFailure(logical_id, resource_json["Type"], reason_of(error)) from error
+
+
+def _complete(resource: Any, resource_json: dict[str, Any], known: Any) -> None:
+    properties = parsing.clean_json(resource_json.get("Properties") or {}, known)
+    resources.complete(resource_json["Type"], resource, properties)

@@ -1,0 +1,301 @@
+"""Stacks that fail as AWS's do: with a reason, rolled back, and nothing half-made left behind."""
+
+import logging
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import moto.cloudformation.models as models
+import moto.cloudformation.parsing as parsing
+import moto.cloudformation.urls as urls
+from botocore.exceptions import ClientError
+from moto.cloudformation.exceptions import ValidationError
+from moto.cloudformation.models import CloudFormationBackend, Event
+from moto.cloudformation.parsing import OutputMap
+from moto.utilities.utils import get_partition
+
+from localaws.cloudformation import resources, types
+
+log = logging.getLogger(__name__)
+
+_URL_SUFFIXES = {"aws-cn": "amazonaws.com.cn"}
+
+
+class ResourceFailure(Exception):
+    """One resource of a stack could not be made, changed or deleted."""
+
+    def __init__(self, logical_id: str, kind: str, reason: str) -> None:
+        super().__init__(f"The following resource(s) failed: [{logical_id}]. {reason}")
+        self.logical_id, self.kind, self.reason = logical_id, kind, reason
+
+
+class ResourceMap(parsing.ResourceMap):
+    """A stack's resources, which are made by a creation or an update and at no other time."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._building = False
+        partition = get_partition(self._region_name)
+        self._parsed_resources["AWS::Partition"] = partition
+        self._parsed_resources["AWS::URLSuffix"] = _URL_SUFFIXES.get(partition, "amazonaws.com")
+
+    def __getitem__(self, key: str) -> Any:
+        """A resource; moto makes what is missing even when somebody only looks at the outputs."""
+        if key in self._parsed_resources or self._building:
+            return super().__getitem__(key)
+        return None
+
+    def create(self, template: dict[str, Any]) -> bool:
+        with self._made():
+            return super().create(template)
+
+    def forget(self) -> None:
+        """Leaves no resource to look at, after all of them are gone."""
+        self._resource_json_map = {}
+
+    @contextmanager
+    def _made(self) -> Iterator[None]:
+        self._building = True
+        try:
+            yield
+        finally:
+            self._building = False
+
+    def require_supported(self, template: dict[str, Any]) -> None:
+        """ResourceFailure for the first resource of the template that localaws lacks."""
+        for logical_id, resource in template["Resources"].items():
+            condition = resource.get("Condition")
+            if condition and not self.lazy_condition_map[condition]:
+                continue
+            lacking = types.unsupported(logical_id, resource)
+            if lacking:
+                raise ResourceFailure(logical_id, resource["Type"], lacking)
+
+    def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
+        for name in self.build_resource_diff(template, parameters)["Modify"]:
+            old, new = self._resource_json_map[name], template["Resources"][name]
+            before, after = old.get("Properties") or {}, new.get("Properties") or {}
+            fixed = types.needs_another(new["Type"], before, after)
+            if fixed or old["Type"] != new["Type"]:
+                what = ", ".join(fixed) or "Type"
+                reason = f"localaws cannot replace a resource, as a change of {what} would need."
+                raise ResourceFailure(name, new["Type"], reason)
+        self.put_back(template, parameters)
+
+    def put_back(self, template: dict[str, Any], parameters: dict[str, Any] | None) -> None:
+        """Makes the resources what the template says, without looking whether that can be done."""
+        with self._made():
+            super().update(template, parameters)
+
+    def delete(self) -> None:
+        """Deletes the last made first; what fails is tried again when the others are gone."""
+        for last_try in (False, True):
+            made = [name for name in self._parsed_resources if name in self._resource_json_map]
+            failures: list[ResourceFailure] = []
+            for name in reversed(made):
+                resource_json = self._resource_json_map[name]
+                if resource_json.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate"):
+                    continue
+                try:
+                    self._delete_resource(self._parsed_resources[name], resource_json)
+                    del self._parsed_resources[name]
+                except ResourceFailure as failure:
+                    failures.append(failure)
+            if failures and last_try:
+                raise failures[0]
+
+    def _delete_resource(self, parsed_resource: Any, resource_json: dict[str, Any]) -> None:
+        kind, name = resource_json["Type"], getattr(parsed_resource, "logical_resource_id", "")
+        try:
+            resources.dismantle(kind, parsed_resource)
+            super()._delete_resource(parsed_resource, resource_json)
+        except Exception as error:  # told to the owner of the stack, whatever it is
+            raise ResourceFailure(name, kind, reason_of(error)) from error
+
+
+class Stack(models.Stack):
+    """A stack that survives a failure of its resources, in the state that AWS leaves it in."""
+
+    resource_map: ResourceMap
+    stack_status_reason: str | None = None
+    known_outputs: list[dict[str, Any]] | None = None
+    known_exports: list[Any] = []  # noqa: RUF012  # replaced as a whole
+
+    @staticmethod
+    def parse_template(template: str) -> dict[str, Any]:
+        parsed = super(Stack, Stack).parse_template(template)
+        if not isinstance(parsed, dict) or not isinstance(parsed.get("Resources"), dict):
+            raise ValidationError(
+                message="Template format error: At least one Resources member must be defined."
+            )
+        return parsed
+
+    @property
+    def outputs(self) -> Any:
+        """As they were when the stack was last complete: its resources may be gone since."""
+        return self.known_outputs
+
+    @property
+    def exports(self) -> Any:
+        return self.known_exports
+
+    def mark_creation_complete(self) -> None:
+        self._look()
+        super().mark_creation_complete()
+
+    def _look(self) -> None:
+        self.known_exports = super().exports
+        self.known_outputs = super().outputs
+
+    @property
+    def stack_resources(self) -> Any:
+        return [resource for resource in self.resource_map.values() if resource is not None]
+
+    def has_parameters(self, other_parameters: dict[str, Any]) -> bool:
+        known = self.stack_parameters  # with the defaults, which a client may send along or not
+        return all(str(known.get(name)) == str(v) for name, v in other_parameters.items())
+
+    def create_resources(self) -> None:
+        try:
+            self.resource_map.require_supported(self.template_dict)
+            super().create_resources()
+        except Exception as error:  # the stack says it, not the request, as on AWS
+            self._note(error, "CREATE_FAILED")
+            self._end("ROLLBACK_IN_PROGRESS", reason_of(error))
+            self._end("ROLLBACK_COMPLETE" if self._undo() else "ROLLBACK_FAILED", reason_of(error))
+
+    def update(
+        self,
+        template: str,
+        role_arn: str | None = None,
+        parameters: dict[str, Any] | None = None,
+        tags: dict[str, str] | None = None,
+    ) -> None:
+        before = (self.template, self.template_dict, dict(self.resource_map.input_parameters))
+        try:
+            self.resource_map.require_supported(self.parse_template(template))
+            super().update(template, role_arn, parameters, tags)
+            self._look()
+            self.stack_status_reason = None
+        except Exception as error:  # as above
+            self._note(error, "UPDATE_FAILED")
+            self._end("UPDATE_ROLLBACK_IN_PROGRESS", reason_of(error))
+            self.template, self.template_dict = before[0], before[1]
+            try:
+                self.resource_map.put_back(before[1], before[2])
+                self.output_map = self._create_output_map()
+                self._end("UPDATE_ROLLBACK_COMPLETE", reason_of(error))
+            except Exception as second:  # as above
+                self._end("UPDATE_ROLLBACK_FAILED", f"{reason_of(error)} {reason_of(second)}")
+
+    def delete(self) -> None:
+        try:
+            super().delete()
+            self._empty()
+        except Exception as error:  # as above
+            self._note(error, "DELETE_FAILED")
+            self._end("DELETE_FAILED", reason_of(error))
+
+    def _undo(self) -> bool:
+        try:
+            self.resource_map.delete()
+        except Exception as error:  # as above
+            log.warning("stack %s could not be rolled back: %s", self.name, error)
+            return False
+        self._empty()
+        return True
+
+    def _empty(self) -> None:
+        self.resource_map.forget()
+        self.output_map = OutputMap(self.resource_map, {}, self.stack_id)
+        self._look()
+
+    def _end(self, status: str, reason: str) -> None:
+        self.status, self.stack_status_reason = status, reason
+        self._add_stack_event(status, resource_status_reason=reason)
+
+    def _note(self, error: Exception, status: str) -> None:
+        if isinstance(error, ResourceFailure):
+            resource = self.resource_map._parsed_resources.get(error.logical_id)
+            event = Event(
+                stack_id=self.stack_id,
+                stack_name=self.name,
+                logical_resource_id=error.logical_id,
+                physical_resource_id=getattr(resource, "physical_resource_id", ""),
+                resource_type=error.kind,
+                resource_status=status,
+                resource_status_reason=error.reason,
+                resource_properties=None,
+            )
+            self.events.append(event)
+
+    def interrupt(self) -> None:
+        """Ends what the last process was doing to the stack when it was killed."""
+        self.resource_map._building = False
+        action, _, rest = self.status.partition("_")
+        if rest.endswith("IN_PROGRESS") and action in ("CREATE", "UPDATE", "DELETE", "ROLLBACK"):
+            self._end(f"{action}_FAILED", "localaws was stopped meanwhile; delete the stack.")
+
+
+class Backend(CloudFormationBackend):
+    """The stacks of one region."""
+
+    @property
+    def _url_module(self) -> Any:
+        return urls  # moto would look beside this module
+
+    def execute_change_set(self, change_set_name: str, stack_name: str | None = None) -> None:
+        change_set = self.describe_change_set(change_set_name)
+        assert change_set is not None  # else it has raised
+        stack: Any = self.stacks[change_set.stack_id]
+        change_set.execution_status = "EXECUTE_IN_PROGRESS"
+        if change_set.change_set_type == "UPDATE":
+            stack.update(
+                change_set.template, change_set.role_arn, change_set.parameters, change_set.tags
+            )
+        else:
+            stack.template, stack.parameters = change_set.template, change_set.parameters
+            stack.cross_stack_resources = self.exports
+            stack._parse_template()
+            stack.resource_map = stack._create_resource_map()
+            stack.output_map = stack._create_output_map()
+            stack._add_stack_event("CREATE_IN_PROGRESS", resource_status_reason="User Initiated")
+            stack.create_resources()
+        self._publish(stack)
+        failed = "ROLLBACK" in stack.status
+        change_set.execution_status = "EXECUTE_FAILED" if failed else "EXECUTE_COMPLETE"
+
+    def create_stack(self, *arguments: Any, **named: Any) -> models.Stack:
+        stack = super().create_stack(*arguments, **named)
+        self._publish(stack)
+        return stack
+
+    def _publish(self, stack: models.Stack) -> None:
+        for export in stack.exports:
+            self.exports[export.name] = export
+
+    def delete_stack(self, name_or_stack_id: str) -> None:
+        for stack in list(self.stacks.values()):
+            if name_or_stack_id not in (stack.name, stack.stack_id):
+                continue
+            if stack.enable_termination_protection:
+                raise ValidationError(
+                    message=f"Stack [{stack.name}] cannot be deleted while TerminationProtection"
+                    " is enabled"
+                )
+            exports = [export.name for export in stack.exports]
+            stack.delete()
+            if stack.status == "DELETE_COMPLETE":
+                self.deleted_stacks[stack.stack_id] = self.stacks.pop(stack.stack_id)
+                for name in exports:
+                    self.exports.pop(name, None)
+
+
+def reason_of(error: Exception) -> str:
+    if isinstance(error, ClientError):
+        return str(error.response["Error"]["Message"])
+    if isinstance(error, KeyError):
+        return f"The property or resource {error} is missing."
+    text = str(getattr(error, "message", "") or getattr(error, "description", "") or error)
+    return re.sub(r"\s+", " ", text)

@@ -1,0 +1,157 @@
+"""Pickles of moto's state, with rules for what has none and a short list of what may come back.
+
+The file is our own and private to its owner; still only moto's classes, ours and a few plain types
+of the standard library are made from it. A name with a dot is refused, because it would reach
+through a module to whatever that module imports.
+"""
+
+import copyreg
+import io
+import pickle
+import threading
+from collections import defaultdict
+from collections.abc import Callable
+from types import FunctionType
+from typing import Any
+
+from cryptography.hazmat.primitives.serialization import (
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    load_pem_private_key,
+)
+
+from localaws.moto_side import executions
+
+_OWN = ("moto.", "localaws.")
+_PLAIN = {
+    "builtins": {"set", "frozenset", "bytearray", "complex", "slice", "range", "object", "dict"}
+    | {"list", "tuple", "str", "int", "float", "bool", "bytes"},
+    "collections": {"OrderedDict", "defaultdict", "deque"},
+    "datetime": {"date", "datetime", "time", "timedelta", "timezone"},
+    "decimal": {"Decimal"},
+    "functools": {"partial"},
+    "ipaddress": {"IPv4Address", "IPv4Network"},
+    "re": {"_compile"},
+    "requests.structures": {"CaseInsensitiveDict"},
+    "uuid": {"UUID"},
+}
+
+
+def new_lock() -> Any:
+    return threading.Lock()
+
+
+def new_rlock() -> Any:
+    return threading.RLock()
+
+
+def new_condition() -> Any:
+    return threading.Condition()
+
+
+def new_event() -> Any:
+    return threading.Event()
+
+
+_MADE_ANEW: dict[type, Callable[[], Any]] = {
+    type(threading.Lock()): new_lock,
+    type(threading.RLock()): new_rlock,
+    threading.Condition: new_condition,
+    threading.Event: new_event,
+}
+
+Reference = tuple[str, ...]
+
+
+def load_private_key(pem: bytes) -> Any:
+    return load_pem_private_key(pem, password=None)
+
+
+class _Pickler(pickle.Pickler):
+    def __init__(self, file: io.BytesIO, refer: Callable[[Any], Reference | None]) -> None:
+        super().__init__(file, protocol=5)
+        self.persistent_id = refer  # type: ignore[method-assign]  # documented hook
+
+    def reducer_override(self, value: Any) -> Any:
+        for kind, make in _MADE_ANEW.items():
+            if type(value) is kind:
+                return make, ()
+        if isinstance(value, (type, FunctionType)) and not _allowed(
+            value.__module__, value.__qualname__
+        ):
+            raise pickle.PicklingError(f"may not keep a {value.__module__}.{value.__qualname__}")
+        if isinstance(value, defaultdict):
+            return _reduce_defaultdict(value)
+        if hasattr(value, "private_bytes"):  # a key of KMS or a certificate; the folder is private
+            pem = value.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+            return load_private_key, (pem,)
+        return executions.reduce(value)
+
+
+def _reduce_defaultdict(value: defaultdict[Any, Any]) -> Any:
+    if "<lambda>" in getattr(value.default_factory, "__qualname__", ""):
+        return dict, (dict(value),)  # `restore_attributes` gives it its factory back
+    if type(value) is defaultdict:
+        return NotImplemented
+    slots = {"default_factory": value.default_factory}  # a class of moto with its own __init__
+    made: Any = copyreg.__newobj__  # type: ignore[attr-defined]  # the stubs leave it out
+    return made, (type(value),), (vars(value), slots), None, iter(value.items())
+
+
+class _Unpickler(pickle.Unpickler):
+    def __init__(self, file: io.BytesIO, resolve: Callable[[Reference], Any] | None) -> None:
+        super().__init__(file)
+        self._resolve = resolve
+
+    def persistent_load(self, reference: Any) -> Any:
+        if self._resolve is None:
+            raise pickle.UnpicklingError("a reference where none may be")
+        return self._resolve(reference)
+
+    def find_class(self, module: str, name: str) -> Any:
+        found = _found.get((module, name))
+        if found is None and _allowed(module, name):
+            found = super().find_class(module, name)
+            if module not in _PLAIN and not getattr(found, "__module__", "").startswith(_OWN):
+                found = None
+        if found is None:
+            raise pickle.UnpicklingError(f"a snapshot may not hold a {module}.{name}")
+        _found[module, name] = found
+        return found
+
+
+_found: dict[tuple[str, str], Any] = {}
+
+
+def _allowed(module: str, name: str) -> bool:
+    if module in _PLAIN:
+        return name in _PLAIN[module]
+    return module.startswith(_OWN) and "." not in name
+
+
+def restore_attributes(fresh: object, kept: dict[str, Any]) -> None:
+    """Gives a newly made object the attributes that were kept of an older one."""
+    for name, value in kept.items():
+        default = vars(fresh).get(name)
+        if isinstance(default, defaultdict) and type(value) is dict:
+            default.update(value)
+        else:
+            setattr(fresh, name, value)
+
+
+def dumps(value: Any, refer: Callable[[Any], Reference | None] | None = None) -> bytes:
+    """The value as bytes. `refer` names what is kept elsewhere, or None for what is not.
+
+    Without `refer` the value has to be plain: that is ten times faster, for the many small records.
+    """
+    if refer is None:
+        return pickle.dumps(value, protocol=5)
+    file = io.BytesIO()
+    _Pickler(file, refer).dump(value)
+    return file.getvalue()
+
+
+def loads(data: bytes, resolve: Callable[[Reference], Any] | None = None) -> Any:
+    """The value again. UnpicklingError for a class that a snapshot may not hold."""
+    return _Unpickler(io.BytesIO(data), resolve).load()

@@ -1,0 +1,215 @@
+"""The server process: `python -m localaws.server --home DIR --port N --region R`.
+
+`build` is the one place where the parts are put together. Started by hand it runs in the
+foreground; `localaws.control` starts it detached.
+"""
+
+import argparse
+import logging
+import logging.handlers
+import os
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from moto.moto_server.werkzeug_app import MotoRequestHandler
+from werkzeug.serving import BaseWSGIServer, make_server
+
+from localaws.context import Context
+from localaws.errors import LocalAwsError
+from localaws.gateway import Gateway
+from localaws.home import Home
+from localaws.identity import Identity
+from localaws.jobs.logs import CloudWatchLogs
+from localaws.jobs.runner import Runner
+from localaws.moto_side.events import EventBus
+from localaws.moto_side.state import MotoState
+from localaws.moto_side.wsgi import MotoSide
+from localaws.sagemaker.models import Models
+from localaws.sagemaker.pipelines import Pipelines
+from localaws.sagemaker.processing import ProcessingJobs
+from localaws.sagemaker.registry import ModelRegistry
+from localaws.sagemaker.service import SageMaker
+from localaws.sagemaker.tags import Tags
+from localaws.sagemaker.training import TrainingJobs
+from localaws.store import Store
+
+log = logging.getLogger(__name__)
+
+HOST = "127.0.0.1"
+
+
+def build(context: Context, state: MotoState) -> list[object]:
+    """The SageMaker components in the order in which they recover; they end in the other one."""
+    identity = Identity(state, context.region, context.partition)
+    logs = CloudWatchLogs(context.account, context.region)
+    runner = Runner(context, identity.credentials, logs)
+    processing, training = ProcessingJobs(context, runner), TrainingJobs(context, runner)
+    registry = ModelRegistry(context, EventBus(state, context.region))
+    models = Models(context)
+    steps = {
+        "Processing": processing,
+        "Training": training,
+        "RegisterModel": registry,
+        "Model": models,
+    }
+    pipelines = Pipelines(context, steps)
+    return [Tags(context), runner, processing, training, registry, models, pipelines]
+
+
+class Server:
+    """One running embedded AWS: state, services and the listening port."""
+
+    def __init__(
+        self,
+        home: Home,
+        port: int,
+        region: str,
+        *,
+        strict: bool = False,
+        on_failure: Callable[[], Any] = lambda: None,
+    ) -> None:
+        self._started = time.time()
+        self._home, self._region = home, region
+        self._http = _listen(port)
+        self._state = MotoState(home, port=self.port, region=region, on_failure=on_failure)
+        self._store = Store(home.records)
+        self.context = Context(
+            home=home.folder,
+            store=self._store,
+            objects=self._state.objects,
+            region=region,
+            account=self._state.account,
+            endpoint_url=self.endpoint_url,
+        )
+        self._components = build(self.context, self._state)
+        self._http.app = Gateway(
+            SageMaker(self._components),
+            MotoSide(self._state),
+            region=region,
+            status=self.status,
+            strict=strict,
+        )
+        for component in self._components:
+            if hasattr(component, "recover"):
+                component.recover()
+
+    @property
+    def port(self) -> int:
+        return int(self._http.server_port)
+
+    @property
+    def endpoint_url(self) -> str:
+        return f"http://{HOST}:{self.port}"
+
+    def status(self) -> dict[str, Any]:
+        return {
+            "pid": os.getpid(),
+            "home": str(self._home.folder),
+            "region": self._region,
+            "endpoint_url": self.endpoint_url,
+            "started": self._started,
+            "counts": {**self._state.counts(), **self._store.counts()},
+        }
+
+    def serve(self) -> None:
+        """Answers requests until `stop` is called from another thread."""
+        self._home.announce(self.status())
+        log.info("answering on %s, state below %s", self.endpoint_url, self._home.folder)
+        self._http.serve_forever(poll_interval=0.05)
+
+    def stop(self) -> None:
+        """Takes no more requests, lets the components end, and writes everything."""
+        self._http.shutdown()
+        for component in reversed(self._components):
+            if hasattr(component, "shutdown"):
+                component.shutdown()
+        self._state.close()
+        self._store.close()
+        self._home.retire()
+        log.info("stopped")
+
+
+class _Handler(MotoRequestHandler):
+    """moto's handler, without a line in the log for each request and without Nagle's delay."""
+
+    disable_nagle_algorithm = True
+
+    def log(self, type: str, message: str, *args: Any) -> None:
+        if type == "error":
+            log.error(message, *args)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        log.debug("%s %s", self.requestline, code)
+
+
+def _listen(port: int) -> BaseWSGIServer:
+    try:
+        server = make_server(HOST, port, _unready, threaded=True, request_handler=_Handler)
+    except (OSError, SystemExit):  # werkzeug ends the process when the port is taken
+        raise LocalAwsError(f"Port {port} is in use: choose another one.") from None
+    server.daemon_threads = True  # type: ignore[attr-defined]  # from socketserver's mix-in
+    server.socket.listen(512)
+    return server
+
+
+def _unready(environ: Any, start_response: Any) -> list[bytes]:
+    start_response("503 Starting", [("Content-Length", "0")])
+    return [b""]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m localaws.server", description=__doc__)
+    parser.add_argument("--home", type=Path, required=True, help="folder that holds the state")
+    parser.add_argument("--port", type=int, default=0, help="loopback port; 0 picks a free one")
+    parser.add_argument("--region", default="us-east-1")
+    parser.add_argument("--strict", action="store_true", help="refuse our own malformed answers")
+    options = parser.parse_args(arguments)
+    os.umask(0o077)  # the state holds credentials
+    home = Home(options.home)
+    try:
+        home.acquire()
+        return _serve(home, options)
+    except LocalAwsError as error:
+        print(f"localaws: {error}", file=sys.stderr)
+        return 1
+
+
+def _serve(home: Home, options: argparse.Namespace) -> int:
+    _log_to(home.log)
+    stopping, failed = threading.Event(), threading.Event()
+
+    def give_up() -> None:
+        failed.set()
+        stopping.set()
+
+    try:
+        server = Server(
+            home, options.port, options.region, strict=options.strict, on_failure=give_up
+        )
+    except LocalAwsError:
+        raise
+    except Exception:  # the log is the only place where a detached process can say it
+        log.exception("localaws could not start")
+        raise
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.set())
+    threading.Thread(target=server.serve, name="http", daemon=True).start()
+    stopping.wait()
+    server.stop()
+    return int(failed.is_set())
+
+
+def _log_to(path: Path) -> None:
+    handler = logging.handlers.RotatingFileHandler(path, maxBytes=4 << 20, backupCount=2)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s %(message)s"))
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.getLogger("localaws").setLevel(os.environ.get("LOCALAWS_LOG", "INFO"))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
