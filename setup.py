@@ -22,6 +22,7 @@ setup(
                 "workflow",
                 "monitoring",
                 "service_model",
+                "pipeline_definition",
                 "localaws",
                 "scones",
             )

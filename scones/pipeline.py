@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from pipelines import execution, registry
+from pipelines.check import check
 from pipelines.resources import Resources, of_stack
 from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
 from scones.connection import PROJECT_ROOT, Connection, announce
@@ -119,12 +120,13 @@ def stop(environment: Environment, execution_arn: str | None) -> None:
 
 def submit(connection: Connection) -> str:
     """Builds, checks and upserts the pipeline; returns its ARN."""
-    from pipelines.check import check
-    from sagemaker.mlops.workflow.parallelism_config import ParallelismConfiguration
-
     resources = _resources(connection)
     built = _build(connection, resources)
-    check(built.definition())
+    definition = built.definition()
+    check(definition)
+    built.definition = lambda: definition  # upsert would build it again, twice, for seconds
+    from sagemaker.mlops.workflow.parallelism_config import ParallelismConfiguration
+
     answer = built.upsert(
         role_arn=resources.pipeline_role_arn,
         parallelism_config=ParallelismConfiguration(connection.settings.pipeline.parallel_steps),

@@ -16,11 +16,15 @@ _CONFIGURATION = {
 
 def pipeline_session(connection: Connection, resources: Resources) -> Any:
     """A PipelineSession that stages everything in the environment's own bucket."""
-    for name in ("sagemaker", "sagemaker.core", "botocore"):
-        logging.getLogger(name).setLevel(logging.ERROR)
+    logging.disable(logging.WARNING)  # it sets its own loggers' levels while it is imported
     warnings.filterwarnings("ignore", message="Running within a PipelineSession")
+    from sagemaker.core.config.config_manager import SageMakerConfig
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
+    # Each look at the configuration validates all of it again: 90 times and 6 of 7 seconds for one
+    # pipeline. It is the constant above, so once is enough.
+    SageMakerConfig.validate_sagemaker_config(_CONFIGURATION)
+    SageMakerConfig.validate_sagemaker_config = staticmethod(lambda configuration=None: None)
     return PipelineSession(
         boto_session=connection.session,
         default_bucket=resources.bucket_name,

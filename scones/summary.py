@@ -72,9 +72,7 @@ def _evaluation(evaluation: Json) -> Json:
         "accuracy": metrics["accuracy"]["value"],
         "accuracy_standard_deviation": metrics["accuracy"]["standard_deviation"],
         "auc": metrics["auc"]["value"],
-        "recall": {
-            name: figures["recall"]["value"] for name, figures in evaluation["per_class"].items()
-        },
+        "recall": {name: figures["recall"] for name, figures in evaluation["per_class"].items()},
         "threshold": evaluation["threshold"]["value"],
         "confusion_matrix": metrics["confusion_matrix"],
         "production": evaluation["production"],

@@ -1,0 +1,107 @@
+"""`scones demo`, as a newcomer runs it: from the archive to a registered model, and again."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scones.datasets import Dataset
+from tests.end_to_end.conftest import Command, User
+
+JOBS = ["Prepare", "Train", "Evaluate"]
+
+
+@pytest.fixture(scope="module")
+def newcomer(tmp_path_factory: pytest.TempPathFactory) -> User:
+    return User(tmp_path_factory.mktemp("newcomer"))
+
+
+@pytest.fixture(scope="module")
+def first(newcomer: User, dataset: Dataset) -> tuple[Command, Any]:
+    """The first demo: what it printed and its summary."""
+    return demo(newcomer, dataset)
+
+
+def demo(user: User, dataset: Dataset) -> tuple[Command, Any]:
+    out = user.folder / "out"
+    command = user.run("demo", "--data", str(dataset.path), "--out", str(out), timeout=600)
+    assert command.exit_code == 0, command.out + command.err
+    return command, json.loads((out / "summary.json").read_text())
+
+
+def test_the_demo_registers_a_model_that_waits_for_approval(first: tuple[Command, Any]) -> None:
+    _, summary = first
+    assert summary["pipeline"]["status"] == "Succeeded"
+    names = [step["name"] for step in summary["pipeline"]["steps"]]
+    assert names == [*JOBS, "AccuracyGate", "Register"]
+    assert summary["model_package"]["version"] == 1
+    assert summary["model_package"]["approval_status"] == "PendingManualApproval"
+
+
+def test_the_model_is_as_good_as_promised(first: tuple[Command, Any]) -> None:
+    _, summary = first
+    evaluation = summary["evaluation"]
+    assert evaluation["accuracy"] >= 0.90
+    assert 0 < evaluation["accuracy_standard_deviation"] < 0.05
+    assert evaluation["auc"] > 0.95
+    assert set(evaluation["recall"]) == {"bicycle", "motorcycle"}
+    assert 0.8 <= evaluation["threshold"] <= 1
+
+
+def test_every_accuracy_says_on_which_data_it_was_measured(
+    first: tuple[Command, Any], dataset: Dataset
+) -> None:
+    command, summary = first
+    assert dataset.description in command.out
+    assert summary["dataset"]["name"] == dataset.name == summary["evaluation"]["dataset"]
+    assert summary["dataset"]["sha256"] == dataset.sha256
+    (accuracy,) = [line for line in command.out.splitlines() if line.startswith("  accuracy ")]
+    assert dataset.name in accuracy
+
+
+def test_the_screen_shows_each_step_and_where_everything_lies(
+    first: tuple[Command, Any], newcomer: User
+) -> None:
+    command, summary = first
+    for name in [*JOBS, "AccuracyGate", "Register"]:
+        assert f"✓ {name}" in command.out
+    assert "epoch=" in command.out, "the job's own progress is on the screen"
+    assert summary["model_package"]["arn"] in command.out
+    assert str(newcomer.folder / "out" / "summary.json") in command.out
+    picture = newcomer.folder / "out" / "confusion_matrix.png"
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_demo_leaves_nothing_running(first: tuple[Command, Any], newcomer: User) -> None:
+    assert newcomer.run("local", "status").exit_code == 3
+
+
+def test_a_second_demo_is_all_cache_hits_and_registers_the_same_model(
+    first: tuple[Command, Any], newcomer: User, dataset: Dataset
+) -> None:
+    _, before = first
+    _, after = demo(newcomer, dataset)
+    cached = {step["name"]: step["cached"] for step in after["pipeline"]["steps"]}
+    assert all(cached[name] for name in JOBS)
+    assert after["evaluation"] == before["evaluation"]
+    assert after["model_package"]["version"] == 2
+
+
+def test_the_model_archive_is_plain_tensors_with_the_code_that_serves_them(
+    first: tuple[Command, Any], newcomer: User, tmp_path: Path
+) -> None:
+    import tarfile
+
+    newcomer.ok("local", "up")
+    try:
+        arn = first[1]["model_package"]["arn"]
+        package = newcomer.client("sagemaker").describe_model_package(ModelPackageName=arn)
+        url = package["InferenceSpecification"]["Containers"][0]["ModelDataUrl"]
+        bucket, _, key = url.removeprefix("s3://").partition("/")
+        newcomer.client("s3").download_file(bucket, key, str(tmp_path / "model.tar.gz"))
+    finally:
+        newcomer.ok("local", "down")
+    with tarfile.open(tmp_path / "model.tar.gz") as archive:
+        names = {name.removeprefix("./") for name in archive.getnames()}
+    assert {"model.pt", "metadata.json", "code/inference.py"} <= names

@@ -1,0 +1,129 @@
+"""What the pipeline promises between two runs: the cache, and the version in production."""
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from pipelines import execution
+from pipelines.code import STEPS_FOLDER
+from pipelines.resources import of_stack
+from pipelines.settings import load
+from tests.end_to_end.conftest import User
+from tests.end_to_end.test_faults import stage
+
+QUICK = ["-p", "Epochs=2", "-p", "AccuracyThreshold=0"]
+
+
+def run(user: User, url: str, *more: str) -> dict[str, dict[str, Any]]:
+    """Starts an execution, waits, and returns its steps by name."""
+    answer = user.run("pipeline", "start", "--wait", "--json", "--data-url", url, *QUICK, *more)
+    assert answer.exit_code == 0, answer.out + answer.err
+    return {step["name"]: step for step in answer.json["steps"]}
+
+
+def cached(steps: dict[str, dict[str, Any]]) -> set[str]:
+    return {name for name, step in steps.items() if step["cached"]}
+
+
+def test_a_second_run_is_cached_and_a_changed_program_reruns_from_there(
+    user: User, small_archive: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url = stage(user, small_archive)
+    assert cached(run(user, url)) == set()
+    assert cached(run(user, url)) == {"Prepare", "Train", "Evaluate"}
+    assert cached(run(user, url, "-p", "Seed=7")) == {"Prepare"}
+
+    changed = Path(shutil.copytree(STEPS_FOLDER, tmp_path / "steps"))
+    with (changed / "evaluate.py").open("a") as program:
+        program.write("# changed\n")
+    submit(user, changed, monkeypatch)
+    assert cached(run(user, url)) == {"Prepare", "Train"}
+    user.ok("pipeline", "upsert")
+
+
+def submit(user: User, steps_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Upserts the pipeline with other programs, through the SDK."""
+    for name, value in user.aws_environment().items():
+        if name.startswith(("AWS_", "SAGEMAKER_")):
+            monkeypatch.setenv(name, value)
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+
+    from pipelines.training import training_pipeline
+
+    resources = of_stack("scones-local", user.client("cloudformation"))
+    session = PipelineSession(default_bucket=resources.bucket_name)
+    pipeline = training_pipeline(load("local"), resources, session, steps_folder)
+    pipeline.upsert(role_arn=resources.pipeline_role_arn)
+
+
+def test_a_new_model_is_held_against_the_version_in_production(user: User, tmp_path: Path) -> None:
+    from tests.archives import good_archive
+
+    url = stage(user, good_archive(tmp_path / "first.tar.gz", train=60))
+    run(user, url, "-p", "Epochs=8")
+    newest = user.run("models", "list", "--json").json[0]
+    user.ok("models", "approve", str(newest["version"]))
+
+    steps = run(user, url, "-p", "ProductionTolerance=1")
+    report = evaluation(user, steps["Evaluate"]["job_arn"])
+    assert report["production"]["model_package_arn"] == newest["arn"]
+    own = report["binary_classification_metrics"]["accuracy"]["value"]
+    assert report["accuracy_drop"] == pytest.approx(report["production"]["accuracy"] - own)
+
+    command = user.run(
+        "pipeline", "start", "--wait", "--data-url", url, *QUICK, "-p", "ProductionTolerance=-1.1"
+    )
+    assert command.exit_code == 1
+    assert "below the version in production" in command.err
+    user.ok("models", "reject", str(newest["version"]))
+
+
+def evaluation(user: User, job_arn: str) -> Any:
+    job = user.client("sagemaker").describe_processing_job(
+        ProcessingJobName=job_arn.rsplit("/", 1)[-1]
+    )
+    (output,) = job["ProcessingOutputConfig"]["Outputs"]
+    bucket, _, prefix = output["S3Output"]["S3Uri"].removeprefix("s3://").partition("/")
+    answer = user.client("s3").get_object(Bucket=bucket, Key=f"{prefix}/evaluation.json")
+    return json.load(answer["Body"])
+
+
+def test_the_package_carries_where_it_comes_from(user: User, small_archive: Path) -> None:
+    url = stage(user, small_archive)
+    steps = run(user, url, "--trigger", "new-labels")
+    arn = steps["Register"]["model_package_arn"]
+    package = user.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    metadata = package["CustomerMetadataProperties"]
+    assert metadata["trigger"] == "new-labels"
+    assert metadata["dataset_name"].startswith("archive small")
+    assert float(metadata["accuracy"]) <= 1
+    assert float(metadata["confidence_threshold"]) >= 0.8
+    newest = execution.executions("scones-local-training", user.client("sagemaker"))
+    assert next(newest)["PipelineExecutionArn"].endswith(metadata["execution_id"])
+    statistics = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
+    bucket, _, key = statistics.removeprefix("s3://").partition("/")
+    assert user.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
+
+
+@pytest.mark.parametrize("environment", ["staging", "prod"])
+def test_every_environments_definition_builds_and_passes_the_check(
+    user: User, environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.check import check
+
+    for name, value in user.aws_environment().items():
+        if name.startswith(("AWS_", "SAGEMAKER_")):
+            monkeypatch.setenv(name, value)
+    from sagemaker.core.workflow.pipeline_context import PipelineSession
+
+    from pipelines.training import training_pipeline
+
+    resources = of_stack("scones-local", user.client("cloudformation"))
+    session = PipelineSession(default_bucket=resources.bucket_name)
+    built = training_pipeline(load(environment), resources, session)
+    check(built.definition())
+    assert os.environ["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1")
