@@ -45,7 +45,9 @@ setup(
     extras_require={
         # What the embedded AWS is made of, and what stands for the jobs' images.
         "local": [
-            "moto[cloudformation,events,iam,s3,server,stepfunctions,sts]>=5.2.5,<5.3",
+            # Exactly: its state on disk is moto's own objects.
+            "moto[cloudformation,events,iam,s3,server,stepfunctions,sts]==5.2.5",
+            "psutil>=6",
             "torch==2.13.0",
         ],
         "test": [
@@ -54,7 +56,6 @@ setup(
             "hypothesis>=6.150",
             "mypy>=1.18",
             "pandas>=2.2",
-            "psutil>=6",
             "pytest>=8",
             "ruff>=0.14",
             "types-PyYAML",

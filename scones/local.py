@@ -13,9 +13,9 @@ def local() -> None:
 
 
 @local.command()
-@click.option("--port", type=click.IntRange(1, 65535), help="Default: a free one, kept.")
-@click.option("--region", default="us-east-1", show_default=True)
-def up(port: int | None, region: str) -> None:
+@click.option("--port", type=click.IntRange(1, 65535), help="Default: the last, or a free one.")
+@click.option("--region", help="Default: the last one, or us-east-1.")
+def up(port: int | None, region: str | None) -> None:
     """Start it in the background; its state is what the last run left."""
     try:
         status = control.up(local_home(), port=port, region=region)
