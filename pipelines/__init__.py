@@ -7,11 +7,13 @@ and from an execution of it a registered model package.
     settings.py    config/*.yaml → Settings
     code.py        steps/*.py → content-addressed bundles in S3
     resources.py   the stack's outputs → Resources
-    production.py  the registry → which model the new one is held against
     training.py    all of these → the training pipeline, with the SageMaker SDK
+                   (`build.py`, `parameters.py` and `trainer.py` are its parts)
     check.py       a definition → what is wrong with it, before AWS says so
-    execution.py   upsert, start, watch, stop
+    execution.py   start, watch, list, stop
+    registry.py    the versions of the model, and which one a new one is held against
 
-The graph is made without an AWS call; only `code.upload` and `execution` talk to a service, through
-clients that they are handed. The SDK takes seconds to import, so only `training.py` imports it.
+The graph is made without an AWS call; `code`, `execution`, `registry` and `resources` talk to a
+service, through clients that they are handed. The SDK takes seconds to import, so only
+`training.py` and its parts import it.
 """

@@ -14,23 +14,11 @@ step cache. No job needs the network, so none has it.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from sagemaker.core import image_uris
 from sagemaker.core.drift_check_baselines import DriftCheckBaselines
 from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
-from sagemaker.core.network import NetworkConfig
-from sagemaker.core.processing import Processor
-from sagemaker.core.shapes import (
-    CheckpointConfig,
-    OutputDataConfig,
-    ProcessingInput,
-    ProcessingOutput,
-    ProcessingS3Input,
-    ProcessingS3Output,
-)
+from sagemaker.core.shapes import CheckpointConfig, OutputDataConfig
 from sagemaker.core.workflow.conditions import (
     ConditionGreaterThanOrEqualTo,
     ConditionLessThanOrEqualTo,
@@ -43,13 +31,7 @@ from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.model_step import ModelStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
-from sagemaker.mlops.workflow.retry import (
-    SageMakerJobExceptionTypeEnum,
-    SageMakerJobStepRetryPolicy,
-    StepExceptionTypeEnum,
-    StepRetryPolicy,
-)
-from sagemaker.mlops.workflow.steps import CacheConfig, ProcessingStep, TrainingStep
+from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
 from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train.configs import (
     Compute,
@@ -60,8 +42,9 @@ from sagemaker.train.configs import (
     StoppingCondition,
 )
 
+from pipelines.build import Build, output_of, processing_step
 from pipelines.code import PROGRAMS, STEPS_FOLDER, bundle, step_bundle, upload
-from pipelines.parameters import TrainingParameters, training_parameters
+from pipelines.parameters import training_parameters
 from pipelines.resources import Resources
 from pipelines.settings import Settings
 from pipelines.trainer import ContentAddressedTrainer
@@ -73,61 +56,7 @@ METRICS = {
     "validation:loss": r"validation_loss=([0-9.]+)",
     "validation:accuracy": r"validation_accuracy=([0-9.]+)",
 }
-PROCESSING = "/opt/ml/processing"
 CODE_OF_TRAINING = "/opt/ml/input/data/code"
-
-
-@dataclass(frozen=True)
-class _Build:
-    """What every step of one definition shares."""
-
-    settings: Settings
-    resources: Resources
-    session: PipelineSession
-    parameters: TrainingParameters
-    code: dict[str, str]
-
-    def execution(self, *path: str) -> Join:
-        """`s3://<bucket>/executions/<this execution>/<path>`."""
-        root = f"s3://{self.resources.bucket_name}/executions"
-        return Join(on="/", values=[root, ExecutionVariables.PIPELINE_EXECUTION_ID, *path])
-
-    def image(self, scope: str, instance_type: str) -> str:
-        """The PyTorch image for `training` or `inference`, from the SDK's table for the region."""
-        chosen = self.settings.training if scope == "training" else self.settings.serving
-        return str(
-            image_uris.retrieve(
-                framework="pytorch",
-                region=self.session.boto_region_name,
-                version=chosen.framework_version,
-                py_version=chosen.python_version,
-                instance_type=instance_type,
-                image_scope=scope,
-            )
-        )
-
-    def job_policies(self) -> dict[str, Any]:
-        """Caching and retries of a step that runs a job."""
-        options = self.settings.pipeline
-        cache = CacheConfig(enable_caching=options.cache, expire_after=options.cache_expires_after)
-        if not options.retries:
-            return {"cache_config": cache}
-        # Only what can pass on a second try: a program that failed would fail again.
-        service = StepRetryPolicy(
-            exception_types=[StepExceptionTypeEnum.SERVICE_FAULT, StepExceptionTypeEnum.THROTTLING],
-            interval_seconds=10,
-            max_attempts=options.retries,
-        )
-        capacity = SageMakerJobStepRetryPolicy(
-            exception_types=[SageMakerJobExceptionTypeEnum.RESOURCE_LIMIT],
-            failure_reason_types=[
-                SageMakerJobExceptionTypeEnum.INTERNAL_ERROR,
-                SageMakerJobExceptionTypeEnum.CAPACITY_ERROR,
-            ],
-            interval_seconds=60,
-            max_attempts=options.retries,
-        )
-        return {"cache_config": cache, "retry_policies": [service, capacity]}
 
 
 def training_pipeline(
@@ -142,7 +71,7 @@ def training_pipeline(
     code = {step: upload(step_bundle(step, steps_folder), bucket, s3) for step in PROGRAMS}
     nothing = bundle({"none": b"No model is in production.\n"})
     parameters = training_parameters(settings, upload(nothing, bucket, s3))
-    build = _Build(settings, resources, session, parameters, code)
+    build = Build(settings, resources, session, parameters, code)
 
     prepare = _prepare(build)
     train = _train(build, prepare)
@@ -157,9 +86,9 @@ def training_pipeline(
     )
 
 
-def _prepare(build: _Build) -> ProcessingStep:
+def _prepare(build: Build) -> ProcessingStep:
     parameters, outputs = build.parameters, ("train", "validation", "test", "dataset")
-    return _processing_step(
+    return processing_step(
         build,
         "Prepare",
         role=build.resources.prepare_role_arn,
@@ -173,7 +102,7 @@ def _prepare(build: _Build) -> ProcessingStep:
     )
 
 
-def _train(build: _Build, prepare: ProcessingStep) -> TrainingStep:
+def _train(build: Build, prepare: ProcessingStep) -> TrainingStep:
     options = build.settings.training
     trainer = ContentAddressedTrainer(
         sagemaker_session=build.session,
@@ -204,7 +133,7 @@ def _train(build: _Build, prepare: ProcessingStep) -> TrainingStep:
             CheckpointConfig(s3_uri=build.execution("checkpoints")) if options.spot else None
         ),
         input_data_config=[
-            InputData(channel_name=name, data_source=_output(prepare, name))
+            InputData(channel_name=name, data_source=output_of(prepare, name))
             for name in ("train", "validation", "dataset")
         ],
     ).with_metric_definitions([MetricDefinition(name=n, regex=r) for n, r in METRICS.items()])
@@ -212,10 +141,10 @@ def _train(build: _Build, prepare: ProcessingStep) -> TrainingStep:
 
 
 def _evaluate(
-    build: _Build, prepare: ProcessingStep, train: TrainingStep, report: PropertyFile
+    build: Build, prepare: ProcessingStep, train: TrainingStep, report: PropertyFile
 ) -> ProcessingStep:
     gate, parameters = build.settings.gate, build.parameters
-    return _processing_step(
+    return processing_step(
         build,
         "Evaluate",
         role=build.resources.evaluate_role_arn,
@@ -226,9 +155,9 @@ def _evaluate(
         ],
         inputs={
             "model": train.properties.ModelArtifacts.S3ModelArtifacts,
-            "test": _output(prepare, "test"),
-            "validation": _output(prepare, "validation"),
-            "dataset": _output(prepare, "dataset"),
+            "test": output_of(prepare, "test"),
+            "validation": output_of(prepare, "validation"),
+            "dataset": output_of(prepare, "dataset"),
             "production": parameters.production_model_url,
         },
         outputs={"evaluation": build.execution("evaluation")},
@@ -237,7 +166,7 @@ def _evaluate(
 
 
 def _gate(
-    build: _Build, train: TrainingStep, evaluate: ProcessingStep, report: PropertyFile
+    build: Build, train: TrainingStep, evaluate: ProcessingStep, report: PropertyFile
 ) -> ConditionStep:
     def figure(path: str) -> JsonGet:
         return JsonGet(step_name=evaluate.name, property_file=report, json_path=path)
@@ -269,7 +198,7 @@ def _gate(
 
 
 def _register(
-    build: _Build,
+    build: Build,
     train: TrainingStep,
     evaluate: ProcessingStep,
     report: PropertyFile,
@@ -279,7 +208,7 @@ def _register(
     # From the step's output, not from this execution's prefix: a cached evaluation lies elsewhere.
     evaluation = MetricsSource(
         "application/json",
-        Join(on="/", values=[_output(evaluate, report.output_name), report.path]),
+        Join(on="/", values=[output_of(evaluate, report.output_name), report.path]),
     )
     builder = ModelBuilder(
         image_uri=build.image("inference", serving.instance_types[0]),
@@ -318,63 +247,6 @@ def _register(
     )
 
 
-def _processing_step(
-    build: _Build,
-    name: str,
-    *,
-    role: str,
-    arguments: list[Any],
-    inputs: dict[str, Any],
-    outputs: dict[str, Any],
-    property_files: list[PropertyFile] | None = None,
-) -> ProcessingStep:
-    """A step that runs `steps/<name>.py` over S3 prefixes mounted by their names."""
-    options, program = build.settings.processing, name.lower()
-    processor = Processor(
-        sagemaker_session=build.session,
-        role=role,
-        image_uri=build.image("training", options.instance_type),
-        instance_type=build.parameters.processing_instance_type,
-        instance_count=1,
-        volume_size_in_gb=options.volume_gb,
-        max_runtime_in_seconds=options.max_runtime_seconds,
-        entrypoint=["python3", "-m", f"steps.{program}"],
-        env={"PYTHONPATH": f"{PROCESSING}/input/code"},
-        network_config=NetworkConfig(enable_network_isolation=True),
-    )
-    step_args = processor.run(
-        inputs=[_input(key, uri) for key, uri in {"code": build.code[program], **inputs}.items()],
-        outputs=[
-            ProcessingOutput(
-                output_name=key,
-                s3_output=ProcessingS3Output(
-                    s3_uri=uri, local_path=f"{PROCESSING}/output/{key}", s3_upload_mode="EndOfJob"
-                ),
-            )
-            for key, uri in outputs.items()
-        ],
-        arguments=arguments,
-    )
-    return ProcessingStep(
-        name=name, step_args=step_args, property_files=property_files, **build.job_policies()
-    )
-
-
-def _input(name: str, uri: Any) -> ProcessingInput:
-    source = ProcessingS3Input(
-        s3_uri=uri,
-        local_path=f"{PROCESSING}/input/{name}",
-        s3_data_type="S3Prefix",
-        s3_input_mode="File",
-    )
-    return ProcessingInput(input_name=name, s3_input=source)
-
-
-def _output(step: ProcessingStep, name: str) -> Any:
-    """Where a processing step wrote an output; from the cached run when the step was cached."""
-    return step.properties.ProcessingOutputConfig.Outputs[name].S3Output.S3Uri
-
-
-def _text(value: Any) -> Join:
+def _text(value: JsonGet) -> Join:
     """A number as text: metadata values are strings."""
     return Join(on="", values=[value])
