@@ -53,7 +53,7 @@ def connect(settings: Settings) -> Connection:
     poll_seconds = 10.0
     if settings.environment == "local":
         _use_this_machine()
-        poll_seconds = 0.25
+        poll_seconds = 0.5
     # The SDK simulates IAM calls before it accepts a role, which a least-privilege caller may not.
     os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
     session = boto3.Session()

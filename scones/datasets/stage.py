@@ -17,13 +17,13 @@ def stage(dataset: Dataset, *, bucket: str, s3: Any, progress: Progress = silent
 
     An archive of the same content is uploaded once: the key holds its hash, and the object's
     metadata the whole of it. `s3` is a boto3 client; its transfer splits a large file into parts,
-    and takes them back if one fails. Encryption is the bucket's own setting. An archive that is in
-    S3 already stays where it is, and is only looked for.
+    and takes them back if one fails. Encryption is the bucket's own setting. An archive of another
+    bucket is copied there, as the jobs' roles may read this bucket only; one of this bucket stays.
 
     Raises: DatasetError.
     """
     if dataset.uri is not None:
-        return _found(dataset.uri, s3)
+        return _copied(dataset.uri, dataset.name, bucket, s3)
     if dataset.path is None:
         raise DatasetError(
             f"{dataset.name} has neither a path nor an S3 address: resolve it first."
@@ -87,10 +87,23 @@ class _Counter:
             self._progress(self._done, self._total)
 
 
-def _found(uri: str, s3: Any) -> str:
-    if _head(uri, s3)["ContentLength"] == 0:
+def _copied(uri: str, name: str, bucket: str, s3: Any) -> str:
+    head = _head(uri, s3)
+    if head["ContentLength"] == 0:
         raise DatasetError(f"{uri} is empty: upload the archive again.")
-    return uri
+    source, _, key = uri.removeprefix("s3://").partition("/")
+    if source == bucket:
+        return uri
+    etag = head["ETag"].strip('"')
+    target = f"raw/{_slug(name)}/{etag[:16]}/{_archive_name(Path(key))}"
+    try:
+        s3.copy({"Bucket": source, "Key": key}, bucket, target)
+    except (ClientError, BotoCoreError) as error:
+        raise DatasetError(
+            f"{uri} could not be copied to s3://{bucket}/{target} ({_why(error)}): "
+            "check that these credentials may read the one and write the other."
+        ) from error
+    return f"s3://{bucket}/{target}"
 
 
 def _head(uri: str, s3: Any) -> dict[str, Any]:

@@ -145,10 +145,25 @@ def in_s3(key: str) -> Dataset:
     return Dataset(name="archive a.tar.gz", description="In S3.", origin=uri, uri=uri)
 
 
-def test_an_archive_in_s3_stays_where_it_is(s3: Any) -> None:
+def test_an_archive_in_the_bucket_stays_where_it_is(s3: Any) -> None:
     s3.put_object(Bucket=BUCKET, Key="mine/a.tar.gz", Body=b"twelve bytes")
-    assert stage(in_s3("mine/a.tar.gz"), bucket="another", s3=s3) == f"s3://{BUCKET}/mine/a.tar.gz"
+    assert stage(in_s3("mine/a.tar.gz"), bucket=BUCKET, s3=s3) == f"s3://{BUCKET}/mine/a.tar.gz"
     assert uploads(s3) == ["mine/a.tar.gz"]
+
+
+def test_an_archive_of_another_bucket_is_copied_where_the_jobs_may_read_it(s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="mine/a.tar.gz", Body=b"twelve bytes")
+    s3.create_bucket(Bucket="another")
+    uri = stage(in_s3("mine/a.tar.gz"), bucket="another", s3=s3)
+    bucket, _, key = uri.removeprefix("s3://").partition("/")
+    assert (bucket, key.split("/")[0]) == ("another", "raw")
+    assert s3.get_object(Bucket=bucket, Key=key)["Body"].read() == b"twelve bytes"
+
+
+def test_a_bucket_that_cannot_be_written_is_told_with_both_addresses(s3: Any) -> None:
+    s3.put_object(Bucket=BUCKET, Key="mine/a.tar.gz", Body=b"twelve bytes")
+    with pytest.raises(DatasetError, match="could not be copied to s3://nowhere/raw/"):
+        stage(in_s3("mine/a.tar.gz"), bucket="nowhere", s3=s3)
 
 
 def test_an_archive_that_is_not_in_s3_is_told(s3: Any) -> None:
