@@ -5,8 +5,8 @@ import sys
 from typing import Any, NoReturn
 
 import click
-from pipelines.check import DefinitionError
 
+from pipelines.check import DefinitionError
 from pipelines.execution import ExecutionError
 from pipelines.registry import RegistryError
 from pipelines.resources import ResourcesError
