@@ -29,9 +29,15 @@ def table(headers: list[str], rows: list[list[str]]) -> None:
 
 @contextmanager
 def transfer(what: str) -> Iterator[Callable[[int, int | None], None]]:
-    """A progress bar in bytes that appears with the first call `(done, total)`."""
+    """A progress bar in bytes that appears with the first call `(done, total)`, on a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
-    with Progress(*columns, TransferSpeedColumn(), console=console, transient=True) as bar:
+    with Progress(
+        *columns,
+        TransferSpeedColumn(),
+        console=console,
+        transient=True,
+        disable=not console.is_terminal,
+    ) as bar:
         task = bar.add_task(what, total=None, visible=False)
 
         def show(done: int, total: int | None) -> None:
