@@ -53,7 +53,7 @@ def test_every_accuracy_says_on_which_data_it_was_measured(
     first: tuple[Command, Any], dataset: Dataset
 ) -> None:
     command, summary = first
-    assert dataset.description in command.out
+    assert f"from {dataset.path}, as --data says" in command.out
     assert summary["dataset"]["name"] == dataset.name == summary["evaluation"]["dataset"]
     assert summary["dataset"]["sha256"] == dataset.sha256
     (accuracy,) = [line for line in command.out.splitlines() if line.startswith("  accuracy ")]
