@@ -222,8 +222,10 @@ def test_after_a_kill_the_running_execution_is_failed_with_the_reason_and_can_be
 def executing(user: User) -> set[str]:
     """The steps of the newest execution that run now."""
     sagemaker = user.client("sagemaker")
-    newest = sagemaker.list_pipeline_executions(PipelineName="scones-local-training")
-    arn = newest["PipelineExecutionSummaries"][0]["PipelineExecutionArn"]
+    known = sagemaker.list_pipeline_executions(PipelineName="scones-local-training")
+    if not known["PipelineExecutionSummaries"]:
+        return set()
+    arn = known["PipelineExecutionSummaries"][0]["PipelineExecutionArn"]
     steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)
     return {
         row["StepName"]
