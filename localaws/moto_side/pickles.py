@@ -140,16 +140,27 @@ def restore_attributes(fresh: object, kept: dict[str, Any]) -> None:
             setattr(fresh, name, value)
 
 
+_ATTEMPTS = 50
+
+
 def dumps(value: Any, refer: Callable[[Any], Reference | None] | None = None) -> bytes:
     """The value as bytes. `refer` names what is kept elsewhere, or None for what is not.
 
     Without `refer` the value has to be plain: that is ten times faster, for the many small records.
+    moto locks nothing, so another request may add to a dictionary in the middle; then this starts
+    over. That request writes its own change afterwards, so any whole state will do.
     """
-    if refer is None:
-        return pickle.dumps(value, protocol=5)
-    file = io.BytesIO()
-    _Pickler(file, refer).dump(value)
-    return file.getvalue()
+    for attempt in range(_ATTEMPTS):
+        try:
+            if refer is None:
+                return pickle.dumps(value, protocol=5)
+            file = io.BytesIO()
+            _Pickler(file, refer).dump(value)
+            return file.getvalue()
+        except RuntimeError as error:
+            if "during iteration" not in str(error) or attempt == _ATTEMPTS - 1:
+                raise
+    raise AssertionError("the last attempt returns or raises")
 
 
 def loads(data: bytes, resolve: Callable[[Reference], Any] | None = None) -> Any:

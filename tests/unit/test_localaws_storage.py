@@ -329,3 +329,32 @@ def _nothing() -> Any:
             """There is nothing left to close."""
 
     return Closed()
+
+
+class GivesWay:
+    """A value whose pickling lets other threads run, as that of moto's own objects does."""
+
+    def __reduce__(self) -> tuple[type, tuple[()]]:
+        os.sched_yield()
+        return GivesWay, ()
+
+
+def test_a_record_is_written_whole_while_another_thread_adds_to_it() -> None:
+    parts: dict[int, Any] = {number: GivesWay() for number in range(100)}
+    done = threading.Event()
+
+    def add() -> None:
+        for number in range(100, 100_000):
+            if done.is_set():
+                return
+            parts[number] = "part"
+            done.wait(0.0005)
+
+    other = threading.Thread(target=add)
+    other.start()
+    try:
+        for _ in range(300):
+            assert len(pickles.dumps({"parts": parts})) > 100
+    finally:
+        done.set()
+        other.join()
