@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, object]:
     """Measures, prints a table and returns its figures."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.prepare", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--data", type=Path, default=_shared(), help="the archive")
+    parser.add_argument("--data", type=Path, default=shared_archive(), help="the archive")
     parser.add_argument("--repeats", type=int, default=7, help="runs of each program")
     parser.add_argument("--no-full", action="store_true", help="leave out the full-size archive")
     parser.add_argument("--json", type=Path, help="write the figures there as well")
@@ -60,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, object]:
     return figures
 
 
-def _shared() -> Path | None:
+def shared_archive() -> Path | None:
+    """The archive that SCONES_DATA names, or the one beside the project."""
     places = [os.environ.get("SCONES_DATA"), ROOT.parent / "shared/data" / NAME]
     return next((Path(place) for place in places if place and Path(place).is_file()), None)
 
