@@ -3,5 +3,5 @@
 python -m benchmarks            all of them, and benchmarks/results.json
 python -m benchmarks.prepare    Prepare against the notebook's way and against the floor
 python -m benchmarks.engine     the embedded AWS's own share of a run, and its memory
-    python -m benchmarks.accuracy   the model's test accuracy with several seeds (minutes; not in all)
+    python -m benchmarks.accuracy   the model's test accuracy with several seeds (minutes)
 """
