@@ -80,7 +80,7 @@ def training_pipeline(
     return Pipeline(
         name=settings.name("training"),
         parameters=parameters.all(),
-        steps=[prepare, train, evaluate, _gate(build, train, evaluate, report)],
+        steps=[prepare, train, evaluate, _gate(build, prepare, train, evaluate, report)],
         sagemaker_session=session,
         pipeline_experiment_config=None,  # Experiments are in maintenance; the registry has it all
     )
@@ -166,7 +166,11 @@ def _evaluate(
 
 
 def _gate(
-    build: Build, train: TrainingStep, evaluate: ProcessingStep, report: PropertyFile
+    build: Build,
+    prepare: ProcessingStep,
+    train: TrainingStep,
+    evaluate: ProcessingStep,
+    report: PropertyFile,
 ) -> ConditionStep:
     def figure(path: str) -> JsonGet:
         return JsonGet(step_name=evaluate.name, property_file=report, json_path=path)
@@ -192,13 +196,14 @@ def _gate(
             ConditionGreaterThanOrEqualTo(left=accuracy, right=parameters.accuracy_threshold),
             ConditionLessThanOrEqualTo(left=drop, right=parameters.production_tolerance),
         ],
-        if_steps=[_register(build, train, evaluate, report, figure)],
+        if_steps=[_register(build, prepare, train, evaluate, report, figure)],
         else_steps=[too_low],
     )
 
 
 def _register(
     build: Build,
+    prepare: ProcessingStep,
     train: TrainingStep,
     evaluate: ProcessingStep,
     report: PropertyFile,
@@ -239,6 +244,7 @@ def _register(
                 "dataset_sha256": figure("dataset.sha256"),
                 "accuracy": _text(figure("binary_classification_metrics.accuracy.value")),
                 "confidence_threshold": _text(figure("threshold.value")),
+                "test_images_url": output_of(prepare, "test"),
                 "execution_id": ExecutionVariables.PIPELINE_EXECUTION_ID,
                 "git_commit": parameters.git_commit,
                 "trigger": parameters.trigger,
