@@ -45,6 +45,7 @@ setup(
     extras_require={
         # What the embedded AWS is made of, and what stands for the jobs' images.
         "local": [
+            "awslambdaric>=4.2",
             # Exactly: its state on disk is moto's own objects.
             "moto[cloudformation,events,iam,s3,server,stepfunctions,sts]==5.2.5",
             "psutil>=6",
@@ -58,6 +59,7 @@ setup(
             "pandas>=2.2",
             "pytest>=8",
             "ruff>=0.14",
+            "statelint>=3.1",
             "types-PyYAML",
             "types-requests",
         ],

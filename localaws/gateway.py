@@ -9,7 +9,7 @@ import json
 import logging
 import re
 import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -18,6 +18,8 @@ from botocore.model import OperationNotFoundError
 import service_model
 from localaws import protocol
 from localaws.errors import ApiError, NotImplementedHere, ValidationError
+from localaws.functions.code import CODE_PATH
+from localaws.hosting.runtime import is_invocation
 from localaws.sagemaker.service import SageMaker
 
 log = logging.getLogger(__name__)
@@ -37,11 +39,12 @@ class Gateway:
         sagemaker: SageMaker,
         moto: WSGIApplication,
         *,
+        services: Mapping[str, WSGIApplication],
         region: str,
         status: Callable[[], dict[str, Any]],
         strict: bool = False,
     ) -> None:
-        self._sagemaker, self._moto = sagemaker, moto
+        self._sagemaker, self._moto, self._services = sagemaker, moto, services
         self._region, self._status, self._strict = region, status, strict
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -50,9 +53,15 @@ class Gateway:
             return _answer(start_response, 403, {"message": "localaws answers to localhost only"})
         if environ["PATH_INFO"] == STATUS_PATH:
             return _answer(start_response, 200, self._status())
+        if environ["PATH_INFO"].startswith(CODE_PATH):
+            return self._services["lambda"](environ, start_response)
         scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
+        if scope is not None and scope["service"] in self._services:
+            return self._services[scope["service"]](environ, start_response)
         if scope is None or scope["service"] != "sagemaker":
             return self._moto(environ, start_response)
+        if is_invocation(environ):  # signed for the same service
+            return self._services["sagemaker-runtime"](environ, start_response)
         try:
             return self._call_sagemaker(environ, start_response, scope["region"])
         except ApiError as error:

@@ -19,17 +19,31 @@ from typing import Any
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
+from localaws.alarms.measures import Measures
+from localaws.alarms.watch import Alarms
 from localaws.context import Context
+from localaws.delivery.service import Delivery
 from localaws.errors import LocalAwsError
+from localaws.functions.service import Lambda
 from localaws.gateway import Gateway
 from localaws.home import Home
+from localaws.hosting.instance import Host
+from localaws.hosting.live import Hosting
+from localaws.hosting.metrics import Metrics
+from localaws.hosting.runtime import Runtime
+from localaws.hosting.spec import Limits
 from localaws.identity import Identity
 from localaws.jobs.logs import CloudWatchLogs
 from localaws.jobs.runner import Runner
+from localaws.moto_side.cloudwatch import CloudWatch
 from localaws.moto_side.events import EventBus
 from localaws.moto_side.state import MotoState
 from localaws.moto_side.wsgi import MotoSide
+from localaws.sagemaker.endpoint_configs import EndpointConfigs
+from localaws.sagemaker.endpoints import Endpoints
+from localaws.sagemaker.job_definitions import DataQualityJobDefinitions
 from localaws.sagemaker.models import Models
+from localaws.sagemaker.monitoring_schedules import MonitoringSchedules
 from localaws.sagemaker.pipelines import Pipelines
 from localaws.sagemaker.processing import ProcessingJobs
 from localaws.sagemaker.registry import ModelRegistry
@@ -43,14 +57,15 @@ log = logging.getLogger(__name__)
 HOST = "127.0.0.1"
 
 
-def build(context: Context, state: MotoState) -> list[object]:
-    """The SageMaker components in the order in which they recover; they end in the other one."""
+def build(context: Context, state: MotoState) -> list[Any]:
+    """The components in the order in which they recover; they end in the other one."""
     identity = Identity(state, context.region, context.partition)
     logs = CloudWatchLogs(context.account, context.region)
     runner = Runner(context, identity.credentials, logs)
     processing, training = ProcessingJobs(context, runner), TrainingJobs(context, runner)
-    registry = ModelRegistry(context, EventBus(state, context.region))
-    models = Models(context)
+    events = EventBus(state, context.region)
+    registry = ModelRegistry(context, events)
+    models = Models(context, identity.credentials)
     steps = {
         "Processing": processing,
         "Training": training,
@@ -58,7 +73,43 @@ def build(context: Context, state: MotoState) -> list[object]:
         "Model": models,
     }
     pipelines = Pipelines(context, steps)
-    return [Tags(context), runner, processing, training, registry, models, pipelines]
+    sagemaker = [Tags(context), runner, processing, training, registry, models, pipelines]
+    host = Host(
+        context, identity.credentials, logs, Limits.from_environment(), state.wait_until_loaded
+    )
+    endpoints = build_endpoints(host, state, models, events)
+    return [*sagemaker, *endpoints, *build_events(context, state, identity, logs, events)]
+
+
+def build_events(
+    context: Context, state: MotoState, identity: Identity, logs: CloudWatchLogs, events: EventBus
+) -> list[object]:
+    """What happens because something else did: functions, alarms, deliveries."""
+    delivery = Delivery(context, state)
+    alarms = Alarms(context, state, delivery.queue, delivery.targets, events)
+    measures = Measures(CloudWatch(state, context.region).put, context.now)
+    functions = Lambda(
+        context,
+        assume=identity.credentials,
+        logs=logs,
+        queue=delivery.queue,
+        targets=delivery.targets,
+        measure=measures,
+        others=[delivery.event_sources],
+    )
+    return [measures, functions, alarms, delivery]
+
+
+def build_endpoints(host: Host, state: MotoState, models: Models, events: EventBus) -> list[object]:
+    """What serves: configurations, endpoints, their schedules, and InvokeEndpoint."""
+    context, hosting = host.context, Hosting(host)
+    cloudwatch = CloudWatch(state, context.region)
+    configs = EndpointConfigs(context, models)
+    endpoints = Endpoints(context, configs, hosting, events, cloudwatch.alarm_states)
+    runtime = Runtime(context, hosting, Metrics(cloudwatch.put, context.now))
+    definitions = DataQualityJobDefinitions(context)
+    schedules = MonitoringSchedules(context, definitions)
+    return [runtime, configs, endpoints, definitions, schedules]
 
 
 class Server:
@@ -90,6 +141,7 @@ class Server:
         self._http.app = Gateway(
             SageMaker(self._components),
             MotoSide(self._state),
+            services={c.service: c for c in self._components if getattr(c, "service", "")},
             region=region,
             status=self.status,
             strict=strict,

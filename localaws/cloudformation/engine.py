@@ -11,7 +11,8 @@ import yaml
 from moto.cloudformation.exceptions import ValidationError
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from localaws.cloudformation import resources
+from localaws.cloudformation import event_types, lambda_types, resources, states_types, types
+from localaws.cloudformation.by_api import ApiResource
 from localaws.cloudformation.models import Clients
 from localaws.cloudformation.stacks import Backend, ResourceFailure, ResourceMap, Stack, reason_of
 
@@ -74,19 +75,36 @@ def install(endpoint_url: str, region: str) -> None:
         (responses.CloudFormationResponse, "_validate_different_update", _refuse_same_update),
         (parsing, "parse_and_create_resource", _create),
         (parsing, "parse_and_update_resource", _update),
+        (parsing, "get_model_map", _model_map),
+        (parsing, "resource_name_property_from_type", _name_property),
         # moto makes a stack's state machines where its interpreter does not look for them.
         (stepfunctions, "stepfunctions_backends", stepfunctions_parser_backends),
     ]
+    ApiResource.handlers = _HANDLERS
     for owner, name, value in replacements:
         setattr(owner, name, value)
+
+
+_HANDLERS = {**lambda_types.HANDLERS, **event_types.HANDLERS, **states_types.HANDLERS}
+_model_map_of_moto = parsing.get_model_map
+_name_property_of_moto = parsing.resource_name_property_from_type
+
+
+def _model_map() -> dict[str, Any]:
+    return {**_model_map_of_moto(), **dict.fromkeys(_HANDLERS, ApiResource)}
+
+
+def _name_property(kind: str) -> str | None:
+    return types.NAMES.get(kind) if kind in _HANDLERS else _name_property_of_moto(kind)
 
 
 def _refuse_same_update(self: Any, given: list[dict[str, Any]], body: str, old: Stack) -> None:
     """An update without a change is refused; a change set is made, and says so itself."""
     new = {item["ParameterKey"]: item.get("ParameterValue") for item in given or []}
     changed = {name: value for name, value in new.items() if value is not None}
-    same = old.has_template(body) and old.has_parameters(changed)
-    if self._get_action() == "UpdateStack" and same:
+    if self._get_action() != "UpdateStack" or not body:  # given by its address, it is read later
+        return
+    if old.has_template(body) and old.has_parameters(changed):
         raise ValidationError(message="No updates are to be performed.")
 
 

@@ -18,8 +18,16 @@ def _support(properties: str, fixed: str = "") -> Support:
 
 
 SUPPORTED: dict[str, Support] = {
+    "AWS::CloudWatch::Alarm": _support(
+        "ActionsEnabled AlarmActions AlarmDescription ComparisonOperator DatapointsToAlarm"
+        " Dimensions EvaluationPeriods ExtendedStatistic InsufficientDataActions MetricName"
+        " Namespace OKActions Period Statistic Threshold TreatMissingData Unit",
+        "AlarmName Tags",
+    ),
+    "AWS::CloudWatch::Dashboard": _support("DashboardBody", "DashboardName"),
     "AWS::Events::Rule": _support(
-        "Description EventPattern ScheduleExpression State Targets", "Name"
+        "Description EventPattern RoleArn ScheduleExpression State Targets",
+        "Name EventBusName Tags",
     ),
     "AWS::IAM::ManagedPolicy": _support(
         "PolicyDocument Roles", "ManagedPolicyName Path Description"
@@ -31,6 +39,26 @@ SUPPORTED: dict[str, Support] = {
     ),
     "AWS::KMS::Alias": _support("TargetKeyId", "AliasName"),
     "AWS::KMS::Key": _support("Description Enabled EnableKeyRotation KeyPolicy Tags"),
+    "AWS::Lambda::Alias": _support("Description FunctionVersion", "FunctionName Name"),
+    "AWS::Lambda::EventInvokeConfig": _support(
+        "DestinationConfig MaximumEventAgeInSeconds MaximumRetryAttempts", "FunctionName Qualifier"
+    ),
+    "AWS::Lambda::EventSourceMapping": _support(
+        "BatchSize Enabled FunctionName FunctionResponseTypes MaximumBatchingWindowInSeconds"
+        " ScalingConfig",
+        "EventSourceArn",
+    ),
+    "AWS::Lambda::Function": _support(
+        "Architectures Code DeadLetterConfig Description Environment EphemeralStorage Handler"
+        " KmsKeyArn Layers LoggingConfig MemorySize ReservedConcurrentExecutions Role Runtime Tags"
+        " Timeout TracingConfig",
+        "FunctionName PackageType",
+    ),
+    "AWS::Lambda::LayerVersion": _support(
+        "CompatibleArchitectures CompatibleRuntimes Content Description LicenseInfo", "LayerName"
+    ),
+    "AWS::Lambda::Permission": _support("Action Principal SourceAccount SourceArn", "FunctionName"),
+    "AWS::Lambda::Version": _support("", "CodeSha256 Description FunctionName"),
     "AWS::Logs::LogGroup": _support("RetentionInDays Tags", "LogGroupName KmsKeyId"),
     "AWS::S3::Bucket": _support(
         "BucketEncryption LifecycleConfiguration OwnershipControls PublicAccessBlockConfiguration"
@@ -38,19 +66,50 @@ SUPPORTED: dict[str, Support] = {
         "BucketName",
     ),
     "AWS::S3::BucketPolicy": _support("PolicyDocument", "Bucket"),
+    "AWS::SNS::Subscription": _support(
+        "FilterPolicy FilterPolicyScope RawMessageDelivery RedrivePolicy",
+        "Endpoint Protocol TopicArn",
+    ),
+    "AWS::SNS::TopicPolicy": _support("PolicyDocument", "Topics"),
     "AWS::SNS::Topic": _support("Subscription", "TopicName DisplayName KmsMasterKeyId"),
     "AWS::SQS::Queue": _support(
         "DelaySeconds KmsMasterKeyId MaximumMessageSize MessageRetentionPeriod"
         " ReceiveMessageWaitTimeSeconds RedrivePolicy SqsManagedSseEnabled VisibilityTimeout",
         "QueueName FifoQueue ContentBasedDeduplication Tags",
     ),
+    "AWS::SQS::QueuePolicy": _support("PolicyDocument", "Queues"),
     "AWS::SSM::Parameter": _support("Description Type Value", "Name"),
     "AWS::SageMaker::ModelPackageGroup": _support(
         "", "ModelPackageGroupName ModelPackageGroupDescription ModelPackageGroupPolicy Tags"
     ),
-    "AWS::StepFunctions::StateMachine": _support(
-        "DefinitionString RoleArn", "StateMachineName Tags"
+    "AWS::Scheduler::Schedule": _support(
+        "Description EndDate FlexibleTimeWindow KmsKeyArn ScheduleExpression"
+        " ScheduleExpressionTimezone StartDate State Target",
+        "GroupName Name",
     ),
+    "AWS::Scheduler::ScheduleGroup": _support("", "Name Tags"),
+    "AWS::StepFunctions::StateMachine": _support(
+        "Definition DefinitionS3Location DefinitionString DefinitionSubstitutions"
+        " LoggingConfiguration RoleArn TracingConfiguration",
+        "StateMachineName StateMachineType Tags",
+    ),
+    "AWS::StepFunctions::StateMachineAlias": _support("Description RoutingConfiguration", "Name"),
+    "AWS::StepFunctions::StateMachineVersion": _support(
+        "Description StateMachineRevisionId", "StateMachineArn"
+    ),
+}
+
+# The property that names the resource, of the types that `by_api` makes.
+NAMES = {
+    "AWS::CloudWatch::Alarm": "AlarmName",
+    "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::Events::Rule": "Name",
+    "AWS::Lambda::Function": "FunctionName",
+    "AWS::Lambda::LayerVersion": "LayerName",
+    "AWS::Scheduler::Schedule": "Name",
+    "AWS::Scheduler::ScheduleGroup": "Name",
+    "AWS::StepFunctions::StateMachine": "StateMachineName",
+    "AWS::StepFunctions::StateMachineAlias": "Name",
 }
 
 

@@ -16,7 +16,17 @@ _NETWORK_PREFIXES = ("PIP_", "SSL_CERT_", "REQUESTS_CA_", "CURL_CA_")
 _PROXIES = frozenset({"http_proxy", "https_proxy", "all_proxy", "no_proxy"})
 
 
+CREDENTIALS = frozenset({"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"})
+
+
 def build(spec: JobSpec, endpoint_url: str) -> dict[str, str]:
+    """The whole environment of a job."""
+    return build_from(spec.credentials, spec.environment, endpoint_url)
+
+
+def build_from(
+    credentials: dict[str, str], variables: dict[str, str], endpoint_url: str
+) -> dict[str, str]:
     """The whole environment. The request's variables win over all others, as with Docker."""
     return {
         "PATH": python_environment.search_path(),
@@ -28,10 +38,10 @@ def build(spec: JobSpec, endpoint_url: str) -> dict[str, str]:
         "PYTHONDONTWRITEBYTECODE": "1",
         **_network(),
         "AWS_ENDPOINT_URL": endpoint_url,
-        "AWS_ACCESS_KEY_ID": spec.credentials["AccessKeyId"],
-        "AWS_SECRET_ACCESS_KEY": spec.credentials["SecretAccessKey"],
-        "AWS_SESSION_TOKEN": spec.credentials["SessionToken"],
-        **spec.environment,
+        "AWS_ACCESS_KEY_ID": credentials["AccessKeyId"],
+        "AWS_SECRET_ACCESS_KEY": credentials["SecretAccessKey"],
+        "AWS_SESSION_TOKEN": credentials["SessionToken"],
+        **variables,
     }
 
 

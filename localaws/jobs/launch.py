@@ -120,24 +120,35 @@ def show(source: str, target: str) -> None:
     make_read_only(target)
 
 
+def show_around(folder: str, root: str, taken: set[str]) -> None:
+    """Shows a folder entry by entry, so that private ones find a place among them."""
+    os.mkdir(root + folder)
+    for name in os.listdir(folder) if os.path.isdir(folder) else ():
+        if f"{folder}/{name}" not in taken:
+            show(f"{folder}/{name}", f"{root}{folder}/{name}")
+
+
 def build_root(plan: Plan) -> None:
     """Lays the job's root out below `plan["root"]` and makes it the root of this process."""
     root = plan["root"]
     mount(None, "/", flags=MS_REC | MS_PRIVATE)
     mount("tmpfs", root, "tmpfs", MS_NOSUID | MS_NODEV, "mode=755")
-    for name in os.listdir("/"):
-        if name not in ("opt", "tmp", "proc"):
-            show(f"/{name}", f"{root}/{name}")
-    for name in ("opt", "tmp", "proc"):
-        os.mkdir(f"{root}/{name}")
     taken = {target for _, target in plan["private"]}
-    for name in os.listdir("/opt") if os.path.isdir("/opt") else ():
-        if f"/opt/{name}" not in taken:
-            show(f"/opt/{name}", f"{root}/opt/{name}")
+    shared = {f"/{target.split('/')[1]}" for target in taken if not os.path.exists(target)}
+    shared.add("/opt")
+    for name in os.listdir("/"):
+        if name not in ("tmp", "proc") and f"/{name}" not in shared:
+            show(f"/{name}", f"{root}/{name}")
+    for name in ("tmp", "proc"):
+        os.mkdir(f"{root}/{name}")
+    for folder in shared:
+        show_around(folder, root, taken)
     for source, target in plan["private"]:
         if os.path.isdir(source):
             os.makedirs(root + target, exist_ok=True)
         mount(source, root + target, flags=MS_BIND)
+        if target in plan["read_only"]:
+            make_read_only(root + target)
     for path in plan["hidden"]:  # the server's state, unless a private folder hides it already
         if os.path.isdir(root + path):
             mount("tmpfs", root + path, "tmpfs", MS_RDONLY | MS_NOSUID | MS_NODEV, "mode=755")

@@ -34,13 +34,15 @@ class Plan:
     `root` is an empty folder to build the root on; `private` pairs a folder (or file) of this
     machine with the absolute path at which the job finds it, writable; `visible` are paths that
     must stay readable although a private folder hides their parent; `hidden` are folders that the
-    job finds empty; `isolated` takes all network but an own loopback away.
+    job finds empty; `read_only` are private paths that it cannot write to; `isolated` takes all
+    network but an own loopback away.
     """
 
     root: Path
     private: tuple[tuple[Path, str], ...]
     visible: tuple[str, ...] = ()
     hidden: tuple[str, ...] = ()
+    read_only: tuple[str, ...] = ()
     isolated: bool = False
     hostname: str = "algo-1"
     directory: str = "/"
@@ -65,6 +67,7 @@ def start(
         "private": [(str(source), target) for source, target in plan.private],
         "visible": plan.visible,
         "hidden": plan.hidden,
+        "read_only": plan.read_only,
         "isolated": plan.isolated,
         "hostname": plan.hostname,
         "directory": plan.directory,

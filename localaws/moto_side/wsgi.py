@@ -21,6 +21,7 @@ from xml.sax.saxutils import escape
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 
+from localaws.moto_side import interpreter
 from localaws.moto_side.blobs import Blob
 from localaws.moto_side.s3 import STREAMED
 from localaws.moto_side.s3_http import BLOB
@@ -73,6 +74,8 @@ class MotoSide:
             self._state.wait_until_loaded()
         if service == "cloudformation":
             self._state.prepare_cloudformation()
+        if service == "states":
+            interpreter.install()
         try:
             application = self._dispatcher.get_application(environ)
         except Exception:  # moto has no word for a service that it lacks; each fails its own way

@@ -1,9 +1,13 @@
 """Models: what CreateModel notes down for an endpoint to host later."""
 
+from collections.abc import Callable
+from typing import Any
+
 from localaws.context import Context
-from localaws.errors import ValidationError
+from localaws.errors import NotImplementedHere, ValidationError
 from localaws.sagemaker.listing import page
 from localaws.sagemaker.model_data import require_model_data
+from localaws.sagemaker.registry import ModelRegistry
 from localaws.sagemaker.service import Request, Response
 from localaws.sagemaker.tags import Tags
 
@@ -11,21 +15,28 @@ _KIND = "model"
 
 
 class Models:
-    """CreateModel, DescribeModel, ListModels and DeleteModel."""
+    """CreateModel, DescribeModel, ListModels and DeleteModel.
 
-    def __init__(self, context: Context) -> None:
+    `assume_role(role_arn, session_name)` raises ValidationError for a role that SageMaker cannot
+    assume.
+    """
+
+    def __init__(
+        self, context: Context, assume_role: Callable[[str, str], Any] = lambda arn, name: None
+    ) -> None:
         self._context = context
         self._store = context.store
+        self._assume_role = assume_role
+        self._packages = ModelRegistry(context)
         self._tags = Tags(context)
 
     def create_model(self, request: Request) -> Response:
         name = request["ModelName"]
         arn = self._arn(name)
-        primary = request.get("PrimaryContainer")
-        containers = request.get("Containers") or ([primary] if primary else [])
-        if primary and request.get("Containers"):
-            raise ValidationError("Give either PrimaryContainer or Containers, not both.")
-        require_model_data(self._context.objects, containers)
+        container = self._resolved(_only_container(request))
+        require_model_data(self._context.objects, [container])
+        if request.get("ExecutionRoleArn"):
+            self._assume_role(request["ExecutionRoleArn"], f"SageMaker-{name}"[:64])
         with self._store.transaction():
             if self._store.get(_KIND, name):
                 raise ValidationError(f'Cannot create already existing model "{arn}".')
@@ -61,6 +72,25 @@ class Models:
         self._tags.drop(self._arn(request["ModelName"]))
         return {}
 
+    def container(self, name: str) -> Response:
+        """The model's container, with what its model package says filled in."""
+        return self._resolved(_only_container(self._record(name)))
+
+    def _resolved(self, container: Response) -> Response:
+        package = container.get("ModelPackageName")
+        if not package:
+            if not container.get("Image"):
+                raise ValidationError("A container needs an Image or a ModelPackageName.")
+            return container
+        described = self._packages.describe_model_package({"ModelPackageName": package})
+        found = (described.get("InferenceSpecification") or {}).get("Containers") or []
+        if len(found) != 1:
+            raise ValidationError(
+                f"Model package {package} has {len(found)} containers to host; localaws needs one."
+            )
+        environment = {**found[0].get("Environment", {}), **container.get("Environment", {})}
+        return {**found[0], "Environment": environment}
+
     def _arn(self, name: str) -> str:
         return self._context.arn("sagemaker", f"model/{name.lower()}")
 
@@ -69,3 +99,18 @@ class Models:
         if record is None:
             raise ValidationError(f'Could not find model "{self._arn(name)}".')
         return record
+
+
+def _only_container(request: Request) -> Response:
+    primary, several = request.get("PrimaryContainer"), request.get("Containers")
+    if primary and several:
+        raise ValidationError("Give either PrimaryContainer or Containers, not both.")
+    containers = several or ([primary] if primary else [])
+    if not containers:
+        raise ValidationError("Give a PrimaryContainer.")
+    if len(containers) > 1:
+        raise NotImplementedHere("localaws hosts models of one container, no inference pipeline.")
+    container: Response = containers[0]
+    if container.get("Mode") == "MultiModel":
+        raise NotImplementedHere("localaws has no multi-model endpoints (Mode MultiModel).")
+    return container

@@ -23,17 +23,17 @@ def refusal(action: Any, **request: Any) -> tuple[int, str, str]:
 @pytest.mark.parametrize(
     ("service", "operation", "request_", "named"),
     [
-        ("sagemaker", "list_endpoints", {}, "sagemaker:ListEndpoints"),
+        ("sagemaker", "list_notebook_instances", {}, "sagemaker:ListNotebookInstances"),
         (
             "sagemaker-runtime",
-            "invoke_endpoint",
-            {"EndpointName": "e", "Body": b""},
+            "invoke_endpoint_async",
+            {"EndpointName": "e", "InputLocation": "s3://bucket/key"},
             "/endpoints/e",
         ),
         ("logs", "list_anomalies", {}, "logs:ListAnomalies"),
         ("iam", "list_organizations_features", {}, "iam:ListOrganizationsFeatures"),
         ("kendra", "list_indices", {}, "kendra:ListIndices"),
-        ("lambda", "get_account_settings", {}, "lambda:GET /2016-08-19/account-settings"),
+        ("lambda", "get_account_settings", {}, "lambda:GetAccountSettings"),
         ("bedrock", "list_foundation_models", {}, "bedrock:GET /foundation-models"),
         ("s3", "list_bucket_analytics_configurations", {"Bucket": "b"}, "s3:GET /b"),
     ],
@@ -161,7 +161,7 @@ def test_a_registered_model_is_announced_on_the_event_bus(local_aws: Any) -> Non
     sagemaker.create_model_package_group(ModelPackageGroupName="announced")
     package = sagemaker.create_model_package(ModelPackageGroupName="announced")
 
-    (message,) = sqs.receive_message(QueueUrl=queue)["Messages"]
+    (message,) = sqs.receive_message(QueueUrl=queue, WaitTimeSeconds=10)["Messages"]
 
     event = json.loads(message["Body"])
     assert event["source"] == "aws.sagemaker"
