@@ -12,7 +12,7 @@ class ResourcesError(Exception):
 
 @dataclass(frozen=True)
 class Resources:
-    """The bucket, the model package group and the roles of one environment."""
+    """Bucket, model package group, roles, endpoint, workflows and queues of one environment."""
 
     bucket_name: str
     model_package_group_name: str
@@ -20,6 +20,17 @@ class Resources:
     prepare_role_arn: str
     train_role_arn: str
     evaluate_role_arn: str
+    endpoint_name: str
+    endpoint_role_arn: str
+    monitoring_role_arn: str
+    inference_state_machine_arn: str
+    inference_alias_arn: str
+    batch_state_machine_arn: str
+    deployment_state_machine_arn: str
+    review_queue_url: str
+    dead_letters_url: str
+    topic_arn: str
+    key_arn: str
 
 
 def of_stack(stack_name: str, cloudformation: Any) -> Resources:

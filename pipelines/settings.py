@@ -64,6 +64,32 @@ class Registry(_Section):
     approval_status: Literal["PendingManualApproval", "Approved", "Rejected"]
 
 
+class Alarms(_Section):
+    errors_a_minute: int = pydantic.Field(ge=0)
+    latency_milliseconds: int = pydantic.Field(ge=1)
+    low_confidence_share: float = pydantic.Field(ge=0, le=1)
+
+
+class Deployment(_Section):
+    instance_type: str
+    instance_count: int = pydantic.Field(ge=1)
+    capture_percent: int = pydantic.Field(ge=0, le=100)
+    canary_percent: int = pydantic.Field(ge=1, le=50)
+    bake_seconds: int = pydantic.Field(ge=0, le=3600)
+    poll_seconds: int = pydantic.Field(ge=1, le=300)
+    smoke_images: int = pydantic.Field(ge=2, le=200)
+    thumbnail_side: int = pydantic.Field(ge=32, le=512)
+    runtime: Literal["python3.12", "python3.13", "python3.14"]
+    log_retention_days: Literal[7, 30, 90, 365]
+    alarms: Alarms
+
+
+class Monitoring(_Section):
+    backend: Literal["schedule", "processing"]
+    cron: str = pydantic.Field(pattern=r"^cron\(.+\)$")
+    instance_type: str
+
+
 class PipelineOptions(_Section):
     cache: bool
     cache_expires_after: str = pydantic.Field(pattern=r"^P(\d+D)?(T(\d+H)?(\d+M)?)?$")
@@ -82,6 +108,8 @@ class Settings(_Section):
     gate: Gate
     registry: Registry
     pipeline: PipelineOptions
+    deployment: Deployment
+    monitoring: Monitoring
 
     def name(self, what: str = "") -> str:
         """The name of a resource, such as `scones-local-training` for `name("training")`."""

@@ -2,10 +2,13 @@
 
     scones demo                         the whole loop, on this machine
     scones local up|down|status|env|logs
-    scones deploy                       the stack of an environment (infra/scones.yaml)
+    scones deploy, scones destroy       the stack of an environment (infra/scones.yaml)
     scones data stage                   an archive → s3://…/raw/
     scones pipeline upsert|start|watch|list|stop|definition
     scones models list|show|approve|reject
+    scones deployments list|show        how an approved version came to serve
+    scones endpoints show               what serves
+    scones classify, scones replay      images through the inference workflow
 
 Each command parses, calls a function of `pipelines/` or `scones/` that is handed its clients, and
 maps errors to one sentence and an exit code. `connection.connect` is the one place that chooses

@@ -1,14 +1,29 @@
 """`python -m scones`, and the `scones` command: the root with every command group."""
 
-from scones import data, demo, deploy, local, models, pipeline
+from scones import (
+    classify,
+    data,
+    demo,
+    deploy,
+    deployments,
+    endpoints,
+    local,
+    models,
+    pipeline,
+)
 from scones.cli import main
 
 main.add_command(demo.demo)
 main.add_command(local.local)
 main.add_command(deploy.deploy)
+main.add_command(deploy.destroy)
 main.add_command(data.data)
 main.add_command(pipeline.pipeline)
 main.add_command(models.models)
+main.add_command(deployments.deployments)
+main.add_command(endpoints.endpoints)
+main.add_command(classify.classify_command)
+main.add_command(classify.replay)
 
 if __name__ == "__main__":
     main(prog_name="scones")

@@ -13,12 +13,14 @@ from pipelines.resources import ResourcesError
 from pipelines.settings import ENVIRONMENTS, Settings, SettingsError, load
 from scones.connection import Connection, NotConnected, connect
 from scones.datasets import DatasetError
+from scones.package import PackagingError
 from scones.stack import StackError
 
 DONE, FAILED, WRONG_INPUT, NOT_REACHED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES: dict[type[Exception], int] = {
     ExecutionError: FAILED,
     StackError: FAILED,
+    PackagingError: FAILED,
     DatasetError: WRONG_INPUT,
     DefinitionError: WRONG_INPUT,
     RegistryError: WRONG_INPUT,

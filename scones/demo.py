@@ -1,7 +1,9 @@
-"""`scones demo`: the whole loop on this machine, from the archive to a registered model."""
+"""`scones demo`: the whole loop on this machine, from the archive to answers about images."""
 
 import contextlib
+import random
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import click
@@ -10,13 +12,17 @@ from localaws import control
 from pipelines import execution, registry
 from pipelines.resources import of_stack
 from pipelines.settings import load
-from scones import pipeline, screen, stack
+from scones import classify, endpoints, pipeline, screen, stack
 from scones.cli import FAILED, NOT_REACHED, WRONG_INPUT, Environment, fail, pass_environment
 from scones.connection import Connection, connect, local_home
 from scones.data import DATA_HELP, find
 from scones.datasets import Dataset
 from scones.datasets import stage as stage_dataset
+from scones.deployments import await_deployment
+from scones.models import CLOCKS_DIFFER
 from scones.summary import Json, evaluation_of, summary, write
+
+REPLAYED = 20  # test images, as many of each class
 
 
 @click.command()
@@ -31,7 +37,7 @@ from scones.summary import Json, evaluation_of, summary, write
 @click.option("--keep", is_flag=True, help="Leave the embedded AWS running at the end.")
 @pass_environment
 def demo(environment: Environment, source: str | None, out: Path, keep: bool) -> None:
-    """Train and register a model on this machine, with the pipeline that AWS would run."""
+    """Train, register, approve, deploy and use a model on this machine, as AWS would."""
     if environment.name != "local":
         fail("The demo runs on this machine only; leave --env out.", WRONG_INPUT)
     dataset = find(source)
@@ -41,10 +47,14 @@ def demo(environment: Environment, source: str | None, out: Path, keep: bool) ->
         connection = connect(load("local"))
         ended = _train(connection, dataset)
         outcome = _outcome(connection, dataset, ended)
-        path = write(out, outcome)
-        _show(connection, outcome, path)
+        _show(outcome)
+        if outcome["model_package"]:
+            _serve(connection, outcome)
+        _say_where(write(out, outcome), bool(outcome["evaluation"]))
     if ended.status != "Succeeded":
         fail(ended.failure_reason, FAILED)
+    if outcome["deployment"]["status"] != "SUCCEEDED":
+        fail(outcome["deployment"]["reason"], FAILED)
 
 
 @contextlib.contextmanager
@@ -69,7 +79,7 @@ def _train(connection: Connection, dataset: Dataset) -> execution.Execution:
     """Deploys, stages, upserts, runs; returns the ended execution."""
     cloudformation = connection.client("cloudformation")
     _heading("Stack, data, pipeline")
-    name = stack.deploy(connection.settings, cloudformation, wait_seconds=connection.poll_seconds)
+    name = stack.deploy(connection)
     resources = of_stack(name, cloudformation)
     click.echo(f"  stack     {name} (infra/scones.yaml)")
     with screen.transfer("  staging") as progress:
@@ -97,7 +107,41 @@ def _outcome(connection: Connection, dataset: Dataset, ended: execution.Executio
     )
 
 
-def _show(connection: Connection, outcome: Json, path: Path) -> None:
+def _serve(connection: Connection, outcome: Json) -> None:
+    """Approves the version, follows its deployment, and asks it about test images."""
+    package = outcome["model_package"]
+    _heading("Approval and deployment")
+    since = datetime.now(UTC) - CLOCKS_DIFFER
+    sagemaker = connection.client("sagemaker")
+    decided = registry.decide(
+        registry.describe(package["arn"], sagemaker), registry.APPROVED, "demo", sagemaker
+    )
+    package["approval_status"] = decided.approval_status
+    deployment = await_deployment(
+        connection, package["version"], since, lambda state: click.echo(f"  ✓ {state}")
+    )
+    outcome["deployment"] = deployment
+    outcome["endpoint"] = endpoints.describe(connection)
+    if deployment["status"] != "SUCCEEDED":
+        click.echo(f"  ✗ {deployment['reason']}")
+        return
+    click.echo(
+        f"  endpoint {outcome['endpoint']['name']} is {outcome['endpoint']['status']} with version"
+        f" {outcome['endpoint']['version']}, {deployment['seconds']:.1f} s after the approval"
+    )
+    _heading("Inference workflow")
+    resources = of_stack(connection.stack_name, connection.client("cloudformation"))
+    chance = random.Random(0)
+    images = classify.test_images(connection, resources, REPLAYED, True, chance)
+    answers = list(classify.run(connection, resources, images))
+    for answer in answers[:4]:
+        click.echo(f"  {classify.line(answer)}")
+    outcome["workflow"] = classify.tally(answers)
+    for name, value in outcome["workflow"].items():
+        click.echo(f"  {name:16} {value}")
+
+
+def _show(outcome: Json) -> None:
     evaluation, package = outcome["evaluation"], outcome["model_package"]
     if evaluation:
         _heading("Evaluation")
@@ -112,9 +156,12 @@ def _show(connection: Connection, outcome: Json, path: Path) -> None:
         _heading("Registered")
         click.echo(f"  version {package['version']}, {package['approval_status']}")
         click.echo(f"  {package['arn']}")
+
+
+def _say_where(path: Path, has_picture: bool) -> None:
     _heading("Where everything lies")
     click.echo(f"  outcome   {path}")
-    if evaluation:
+    if has_picture:
         click.echo(f"  picture   {path.with_name('confusion_matrix.png')}")
     click.echo(f"  AWS state {local_home()} (the jobs' logs, models and records are in it)")
     click.echo("  go on     scones local up; scones models list; scones pipeline list")

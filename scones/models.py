@@ -1,12 +1,17 @@
 """`scones models`: the versions of the model, and a person's decision about each."""
 
+from datetime import UTC, datetime, timedelta
+
 import click
 
 from pipelines import registry
 from pipelines.resources import of_stack
-from scones.cli import Environment, json_option, pass_environment, print_json
+from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
 from scones.connection import Connection
+from scones.deployments import await_deployment
 from scones.screen import table
+
+CLOCKS_DIFFER = timedelta(seconds=2)  # this machine's and the service's
 
 
 @click.group()
@@ -51,10 +56,17 @@ def show(environment: Environment, version: int, as_json: bool) -> None:
 @models.command()
 @click.argument("version", type=int)
 @click.option("--reason", default="", help="Kept with the decision.")
+@click.option("--wait", is_flag=True, help="Follow the deployment; exit with 1 unless it serves.")
 @pass_environment
-def approve(environment: Environment, version: int, reason: str) -> None:
-    """Approve a version for production."""
+def approve(environment: Environment, version: int, reason: str, wait: bool) -> None:
+    """Approve a version for production; the registry's event deploys it."""
+    since = datetime.now(UTC) - CLOCKS_DIFFER
     _decide(environment, version, registry.APPROVED, reason)
+    if wait:
+        outcome = await_deployment(environment.connection, version, since, click.echo)
+        click.echo(f"{outcome['status']} after {outcome['seconds']:.1f} s")
+        if outcome["status"] != "SUCCEEDED":
+            fail(outcome["reason"] or "The deployment did not succeed.", FAILED)
 
 
 @models.command()

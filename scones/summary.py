@@ -56,6 +56,10 @@ def summary(
         }
         if package
         else None,
+        # What follows the registration fills these in.
+        "deployment": None,
+        "endpoint": None,
+        "workflow": None,
     }
 
 

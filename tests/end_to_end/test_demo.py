@@ -1,4 +1,4 @@
-"""`scones demo`, as a newcomer runs it: from the archive to a registered model, and again."""
+"""`scones demo`, as a newcomer runs it: from the archive to answers about images, and again."""
 
 import json
 from pathlib import Path
@@ -30,13 +30,29 @@ def demo(user: User, dataset: Dataset) -> tuple[Command, Any]:
     return command, json.loads((out / "summary.json").read_text())
 
 
-def test_the_demo_registers_a_model_that_waits_for_approval(first: tuple[Command, Any]) -> None:
+def test_the_demo_registers_a_model_and_approves_it(first: tuple[Command, Any]) -> None:
     _, summary = first
     assert summary["pipeline"]["status"] == "Succeeded"
     names = [step["name"] for step in summary["pipeline"]["steps"]]
     assert names == [*JOBS, "AccuracyGate", "Register"]
     assert summary["model_package"]["version"] == 1
-    assert summary["model_package"]["approval_status"] == "PendingManualApproval"
+    assert summary["model_package"]["approval_status"] == "Approved"
+
+
+def test_the_approved_version_serves_and_answers_through_the_workflow(
+    first: tuple[Command, Any],
+) -> None:
+    _, summary = first
+    assert summary["deployment"]["status"] == "SUCCEEDED"
+    assert {"UpdateEndpoint", "SmokeTest", "PublishInferenceWorkflow"} <= set(
+        summary["deployment"]["states"]
+    )
+    assert summary["endpoint"]["status"] == "InService"
+    assert summary["endpoint"]["version"] == 1
+    workflow = summary["workflow"]
+    assert workflow["executions"] == 20 == workflow["succeeded"] + workflow["low_confidence"]
+    assert workflow["errors"] == 0
+    assert set(workflow["by_class"]) == {"bicycle", "motorcycle"}
 
 
 def test_the_model_is_as_good_as_promised(first: tuple[Command, Any]) -> None:
@@ -77,15 +93,17 @@ def test_the_demo_leaves_nothing_running(first: tuple[Command, Any], newcomer: U
     assert newcomer.run("local", "status").exit_code == 3
 
 
-def test_a_second_demo_is_all_cache_hits_and_registers_the_same_model(
+def test_a_second_demo_trains_nothing_anew_and_is_held_against_the_first(
     first: tuple[Command, Any], newcomer: User, dataset: Dataset
 ) -> None:
     _, before = first
     _, after = demo(newcomer, dataset)
     cached = {step["name"]: step["cached"] for step in after["pipeline"]["steps"]}
-    assert all(cached[name] for name in JOBS)
-    assert after["evaluation"] == before["evaluation"]
-    assert after["model_package"]["version"] == 2
+    # Evaluate runs again: there is a version in production now, which it did not know.
+    assert (cached["Prepare"], cached["Train"], cached["Evaluate"]) == (True, True, False)
+    assert after["evaluation"]["accuracy"] == before["evaluation"]["accuracy"]
+    assert after["evaluation"]["production"]["accuracy"] == before["evaluation"]["accuracy"]
+    assert after["endpoint"]["version"] == after["model_package"]["version"] == 2
 
 
 def test_the_model_archive_is_plain_tensors_with_the_code_that_serves_them(

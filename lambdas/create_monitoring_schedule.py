@@ -1,0 +1,100 @@
+"""createMonitoringSchedule: the endpoint's hourly monitor, for accounts that may have one.
+
+Model Monitor is closed to new customers. Such an account is no failure of a deployment: the answer
+then names the other backend, `processing`, which EventBridge Scheduler drives.
+
+Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateMonitoringSchedule.html
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from lambdas import deployment, log
+from lambdas.clients import client
+from lambdas.log import Json
+
+_REFUSALS = ("maintenance mode", "not available to new customers")
+
+
+def schedule_request(endpoint_name: str, environment: Mapping[str, str]) -> Json:
+    """The request; the analyzer's baseline and preprocessor come with the monitoring code."""
+    output = {
+        "S3Uri": f"s3://{environment['BUCKET_NAME']}/monitoring",
+        "LocalPath": "/opt/ml/processing/output",
+        "S3UploadMode": "Continuous",
+    }
+    formats = {"sagemakerCaptureJson": {"captureIndexNames": ["endpointInput", "endpointOutput"]}}
+    job = {
+        "MonitoringInputs": [
+            {
+                "EndpointInput": {
+                    "EndpointName": endpoint_name,
+                    "LocalPath": "/opt/ml/processing/input/endpoint",
+                }
+            }
+        ],
+        "MonitoringOutputConfig": {
+            "MonitoringOutputs": [{"S3Output": output}],
+            "KmsKeyId": environment["KMS_KEY_ARN"],
+        },
+        "MonitoringResources": {
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": environment["MONITORING_INSTANCE_TYPE"],
+                "VolumeSizeInGB": 20,
+            }
+        },
+        "MonitoringAppSpecification": {"ImageUri": environment["ANALYZER_IMAGE_URI"]},
+        "Environment": {
+            "dataset_format": json.dumps(formats, separators=(",", ":")),
+            "dataset_source": "/opt/ml/processing/input/endpoint",
+            "output_path": "/opt/ml/processing/output",
+            "publish_cloudwatch_metrics": "Disabled",
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 1800},
+        "RoleArn": environment["MONITORING_ROLE_ARN"],
+    }
+    return {
+        "MonitoringScheduleName": endpoint_name,
+        "MonitoringScheduleConfig": {
+            "ScheduleConfig": {"ScheduleExpression": environment["MONITORING_CRON"]},
+            "MonitoringJobDefinition": job,
+            "MonitoringType": "DataQuality",
+        },
+    }
+
+
+def ensure(request: Json, sagemaker: Any) -> Json:
+    """Creates or updates the schedule; returns `backend` (`schedule` or `processing`) and why."""
+    name = request["MonitoringScheduleName"]
+    there = deployment.found_or_none(
+        lambda: sagemaker.describe_monitoring_schedule(MonitoringScheduleName=name)
+    )
+    try:
+        if there:
+            sagemaker.update_monitoring_schedule(**request)
+        else:
+            sagemaker.create_monitoring_schedule(**request)
+    except ClientError as error:
+        message = deployment.message_of(error)
+        if any(refusal in message for refusal in _REFUSALS):
+            return {"backend": "processing", "schedule_name": None, "reason": message}
+        if "already exist" not in message.lower():
+            raise
+    return {"backend": "schedule", "schedule_name": name, "reason": "the account has schedules"}
+
+
+def handler(event: Json, context: Any) -> Json:
+    """State: `plan`."""
+    with log.call("createMonitoringSchedule", event, context) as call:
+        if os.environ["MONITORING_BACKEND"] == "processing":
+            reason = "the settings say processing"
+            return {"backend": "processing", "schedule_name": None, "reason": reason}
+        request = schedule_request(call.state["plan"]["endpoint_name"], os.environ)
+        outcome = ensure(request, client("sagemaker"))
+        call.say("monitoring", **outcome)
+        return outcome

@@ -1,0 +1,95 @@
+"""Approve a version, and it serves: through the command line, read from the outside."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tests.archives import good_archive
+from tests.end_to_end.conftest import User
+from tests.end_to_end.test_faults import stage, wait_until
+
+
+@pytest.fixture(scope="module")
+def serving(user: User, tmp_path_factory: pytest.TempPathFactory) -> User:
+    """A user whose version 1 was trained, approved and deployed."""
+    folder = tmp_path_factory.mktemp("data")
+    url = stage(user, good_archive(folder / "good.tar.gz", train=60))
+    user.ok("pipeline", "start", "--wait", "--data-url", url, "-p", "Epochs=12")
+    out = user.ok("models", "approve", "1", "--wait")
+    assert "SmokeTest" in out
+    assert "SUCCEEDED" in out
+    return user
+
+
+def test_the_approved_version_serves_with_capture_a_schedule_and_the_alias_on_it(
+    serving: User,
+) -> None:
+    endpoint = serving.run("endpoints", "show", "--json").json
+    assert (endpoint["status"], endpoint["version"]) == ("InService", 1)
+    assert endpoint["capture"].endswith("/capture")
+    schedules = serving.client("sagemaker").list_monitoring_schedules(EndpointName="scones-local")
+    assert len(schedules["MonitoringScheduleSummaries"]) == 1
+    states = serving.client("stepfunctions")
+    machines = {
+        m["name"]: m["stateMachineArn"] for m in states.list_state_machines()["stateMachines"]
+    }
+    aliases = states.list_state_machine_aliases(stateMachineArn=machines["scones-local-inference"])
+    assert aliases["stateMachineAliases"][0]["stateMachineAliasArn"].endswith(":live")
+
+
+def test_test_images_of_both_classes_are_told_apart(serving: User) -> None:
+    outcome = serving.run("replay", "-n", "8", "--balanced", "--json").json
+    assert outcome["executions"] == 8 == outcome["succeeded"] + outcome["low_confidence"]
+    assert set(outcome["by_class"]) == {"bicycle", "motorcycle"}
+
+
+def test_files_with_odd_names_are_classified_and_no_image_is_an_error_of_its_own(
+    serving: User, tmp_path: Path
+) -> None:
+    photo = tmp_path / "mein Fahrrad ü.png"
+    Image.new("RGB", (640, 480), (40, 90, 160)).save(photo)
+    text = tmp_path / "text.png"
+    text.write_text("not an image")
+    command = serving.run("classify", str(photo), str(text), "--json")
+    assert command.exit_code == 1
+    by_name = {Path(answer["image"]).name.split("-", 1)[1]: answer for answer in command.json}
+    assert by_name[photo.name]["verdict"] in ("sure", "low confidence")
+    assert by_name["text.png"]["error"] == "NotAnImage"
+
+
+def test_the_approval_event_twice_deploys_once(serving: User) -> None:
+    before = deployments(serving)
+    package = serving.client("sagemaker").list_model_packages(ModelPackageGroupName="scones-local")[
+        "ModelPackageSummaryList"
+    ][0]
+    event = {
+        "detail-type": "SageMaker Model Package State Change",
+        "source": "aws.sagemaker",
+        "detail": {
+            "ModelPackageGroupName": "scones-local",
+            "ModelPackageArn": package["ModelPackageArn"],
+            "ModelApprovalStatus": "Approved",
+        },
+    }
+    functions = serving.client("lambda")
+    for _ in range(5):
+        answer = functions.invoke(
+            FunctionName="scones-local-modelPackageChanged", Payload=json.dumps(event)
+        )
+        assert "FunctionError" not in answer
+    assert deployments(serving) == before
+
+
+def test_the_rejection_of_the_only_version_keeps_it_serving_and_says_so(serving: User) -> None:
+    serving.ok("models", "reject", "1", "--reason", "a test")
+    wait_until(lambda: deployments(serving)[0]["status"] == "FAILED", 120)
+    shown = serving.run("deployments", "show", "--json").json
+    assert "no version approved before it is left; it keeps serving" in shown["reason"]
+    assert serving.run("endpoints", "show", "--json").json["status"] == "InService"
+
+
+def deployments(user: User) -> list[Any]:
+    return list(user.run("deployments", "list", "--json").json)
