@@ -129,6 +129,7 @@ def test_after_a_kill_a_job_is_failed_its_log_is_there_and_its_name_is_taken(
     fresh_local_aws: Any,
 ) -> None:
     role = make_role(fresh_local_aws, "jobs-killed")
+    fresh_local_aws.restart()  # a role younger than a second may be lost with a kill
     sagemaker = fresh_local_aws.client("sagemaker")
     fresh_local_aws.client("s3").create_bucket(Bucket="data")
     request = training_request(
