@@ -6,6 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from localaws.errors import NotFound
 from localaws.hosting.spec import HostingFailed, VariantSpec
+from localaws.jobs.archive import unpack
 from localaws.jobs.channels import Download, split_uri
 from localaws.jobs.spec import Input, JobFailed
 from localaws.objects import Objects
@@ -43,9 +44,8 @@ def _copy_prefix(objects: Objects, uri: str, folder: Path, role_arn: str) -> Non
 
 def _extract(archive: Path, folder: Path, uri: str) -> None:
     try:
-        with tarfile.open(archive, "r:gz") as packed:
-            packed.extractall(folder, filter="data")  # refuses what leads out of the folder
-    except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+        unpack(archive, folder)
+    except (tarfile.TarError, EOFError, OSError, ValueError, zlib.error) as error:
         raise HostingFailed(
             f'Failed to extract model data archive for container "{_CONTAINER}" from URL "{uri}" '
             f"({error}). Please ensure that the object located at the URL is a valid tar.gz "

@@ -217,7 +217,7 @@ def test_a_model_archive_with_a_climbing_member_or_a_link_is_refused(
     prepared: Path, tmp_path: Path
 ) -> None:
     climbing = _archive_of(tmp_path / "climbing", [tarfile.TarInfo("../evil")])
-    with pytest.raises(StepError, match="is no sound model archive"):
+    with pytest.raises(StepError, match=r"'\.\./evil' climbs out of the folder"):
         _evaluate(prepared, tmp_path, climbing)
     link = tarfile.TarInfo("code")
     link.type, link.linkname = tarfile.SYMTYPE, "/etc"

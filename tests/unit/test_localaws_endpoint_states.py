@@ -257,7 +257,7 @@ def test_an_archive_that_leads_out_of_its_folder_is_not_unpacked(account: Accoun
     account.model("one")
     account.machine.put("one.tar.gz", archive(**{"../../escaped": "x"}))
     account.config("one", "one")
-    assert "outside the destination" in account.serve("one")["FailureReason"]
+    assert "leads out of the archive" in account.serve("one")["FailureReason"]
 
 
 def test_an_isolated_container_sees_no_network_and_no_credentials(account: Account) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import tarfile
 from pathlib import Path, PurePosixPath
 
 import pytest
@@ -150,3 +151,42 @@ def test_an_archive_of_nothing_can_be_opened(tmp_path: Path) -> None:
     (tmp_path / "full").mkdir()
     archive.write(tmp_path / "full", tmp_path / "b.tar.gz")
     assert (tmp_path / "a.tar.gz").read_bytes() == (tmp_path / "b.tar.gz").read_bytes()
+
+
+def test_an_archive_comes_out_as_it_went_in(tmp_path: Path) -> None:
+    code = tmp_path / "in" / "code"
+    code.mkdir(parents=True)
+    (code / "serve").write_text("#!/bin/sh")
+    (code / "serve").chmod(0o700)
+    (tmp_path / "in" / "latest").symlink_to("code/serve")
+    archive.write(tmp_path / "in", tmp_path / "a.tar.gz")
+    archive.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert (tmp_path / "out/latest").readlink() == Path("code/serve")
+    assert (tmp_path / "out/latest").read_text() == "#!/bin/sh"
+    assert os.access(tmp_path / "out/code/serve", os.X_OK)
+
+
+@pytest.mark.parametrize(
+    ("members", "reason"),
+    [
+        ([("../evil", tarfile.REGTYPE, "")], "leads out"),
+        ([("/etc/evil", tarfile.REGTYPE, "")], "leads out"),
+        ([("door", tarfile.SYMTYPE, "..")], "leads out"),
+        ([("door", tarfile.SYMTYPE, "/etc")], "leads out"),
+        ([("twin", tarfile.LNKTYPE, "../secret")], "leads out"),
+        ([("a", tarfile.DIRTYPE, ""), ("a/b", tarfile.SYMTYPE, "../..")], "leads out"),
+        ([("null", tarfile.CHRTYPE, "")], "is a device"),
+    ],
+)
+def test_nothing_of_an_archive_leads_out_of_its_folder(
+    tmp_path: Path, members: list[tuple[str, bytes, str]], reason: str
+) -> None:
+    (tmp_path / "secret").write_text("mine")
+    with tarfile.open(tmp_path / "a.tar.gz", "w:gz") as packed:
+        for name, kind, link in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, link
+            packed.addfile(member)
+    with pytest.raises(tarfile.ExtractError, match=reason):
+        archive.unpack(tmp_path / "a.tar.gz", tmp_path / "out")
+    assert {path.name for path in tmp_path.iterdir()} <= {"secret", "a.tar.gz", "out"}
