@@ -18,7 +18,7 @@ STEPS_FOLDER = Path(__file__).resolve().parent.parent / "steps"
 # The programs of each step; what they import of `steps` comes along. `train/inference.py` is not
 # run by Train but goes on into the model archive, and `predict.py` runs in Evaluate's child.
 PROGRAMS: dict[str, tuple[str, ...]] = {
-    "prepare": ("prepare.py",),
+    "prepare": ("prepare.py", "inflate.py"),
     "train": ("train/__main__.py", "train/inference.py"),
     "evaluate": ("evaluate.py", "predict.py"),
 }

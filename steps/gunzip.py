@@ -1,39 +1,50 @@
-"""Decompresses a gzip file ahead of its reader, in a thread.
+"""Decompresses a gzip file on the other core, ahead of its reader.
 
-zlib releases the GIL, so the reader can unpickle and encode images on one core while the next
-chunks are being decompressed on the other.
+    archive ─► inflate.py (a process) ─► pipe ─► Gunzip ─► tarfile, pickle
+
+Decompressing one gzip stream cannot be divided; it is most of what Prepare does. So all else (the
+checksum, unpickling, encoding, judging) happens beside it. A thread would do for small archives;
+on a large one, every copy of the reader would hold the GIL that the thread waits for.
 """
 
-import queue
-import threading
-import zlib
+import io
+import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Self
+from typing import Any, Self
 
 from steps.job import StepError
 
-CHUNK = 1 << 20  # bytes decompressed at a time
-AHEAD = 32  # chunks: CIFAR-100's test split, while the train split is being encoded
+LIMIT = 1 << 30  # bytes
+SKIP = 1 << 20  # bytes read at a time where nothing is kept
 
 
-class Gunzip:
-    """A readable of the decompressed bytes, in order, for `tarfile.open(mode="r|")`.
+class Gunzip(io.RawIOBase):
+    """The decompressed bytes as a raw file that can be read and skipped, but not wound back.
 
-    Errors of the thread (a file that is truncated, damaged, or unfolds to more than `limit` bytes)
-    are raised by `read`, as `StepError`.
+    What is wrong with the file (truncated, damaged, unfolds to more than `limit` bytes) is raised
+    where its bytes end, as `StepError`.
     """
 
-    def __init__(self, path: Path, limit: int = 1 << 30) -> None:
-        self._path = path
-        self._limit = limit
-        self._chunks: queue.Queue[bytes | Exception] = queue.Queue(maxsize=AHEAD)
-        self._closed = threading.Event()
-        self._thread = threading.Thread(target=self._fill, name="gunzip", daemon=True)
-        self._ended = False
+    def __init__(self, path: Path, limit: int = LIMIT) -> None:
+        self._name = path.name
+        program = Path(__file__).with_name("inflate.py")
+        self._process = subprocess.Popen(
+            [sys.executable, "-I", "-S", str(program), str(path), str(limit)],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            bufsize=0,
+            pipesize=1 << 20,
+        )
+        assert self._process.stdout is not None  # a pipe, and so is stderr
+        assert self._process.stderr is not None
+        self._bytes = self._process.stdout
+        self._reason = self._process.stderr
+        self._position = 0
 
     def __enter__(self) -> Self:
-        self._thread.start()
         return self
 
     def __exit__(
@@ -42,57 +53,43 @@ class Gunzip:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._closed.set()
-        while self._thread.is_alive():  # the thread may be waiting for a place in the queue
-            try:
-                self._chunks.get(timeout=0.01)
-            except queue.Empty:
-                continue
+        self._process.kill()  # it may be in the middle; at its end this does nothing
+        self._process.wait()
+        self._bytes.close()
+        self._reason.close()
 
-    def read(self, size: int = CHUNK) -> bytes:
-        """The next chunk, whatever `size` says (a short read, as pipes have); b"" at the end."""
-        if self._ended:
-            return b""
-        chunk = self._chunks.get()
-        if isinstance(chunk, Exception):
-            self._ended = True
-            raise chunk
-        self._ended = not chunk
-        return chunk
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        """Fills the buffer, or a part of it, as pipes do; 0 at the end of a sound file."""
+        count: int = self._bytes.readinto(buffer)  # type: ignore[attr-defined] # unbuffered
+        self._position += count
+        if count == 0 and len(buffer):
+            self._require_sound()
+        return count
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Skips forward, at most to the end."""
+        target = offset + (self._position if whence == io.SEEK_CUR else 0)
+        if whence == io.SEEK_END or target < self._position:
+            raise io.UnsupportedOperation("a stream that is being decompressed goes forward only")
+        while self._position < target and self.read(min(SKIP, target - self._position)):
+            pass
+        return self._position
 
     def drain(self) -> None:
         """Reads to the end, where gzip keeps the checksum of all that came before."""
-        while self.read():
+        while self.read(SKIP):
             pass
 
-    def _fill(self) -> None:
-        name = self._path.name
-        try:
-            with self._path.open("rb") as file:
-                self._decompress(file)
-            self._chunks.put(b"")
-        except EOFError:
-            reason = f"the archive {name} is truncated: its gzip stream ends early"
-            self._chunks.put(StepError(f"{reason}; fetch it again"))
-        except zlib.error as error:
-            reason = f"the archive {name} is damaged or not a gzip file ({error})"
-            self._chunks.put(StepError(f"{reason}; fetch it again"))
-        except (OSError, StepError) as error:
-            self._chunks.put(error)
-
-    def _decompress(self, file: BinaryIO) -> None:
-        source = zlib.decompressobj(wbits=31)  # 31: with gzip's header and trailer, both checked
-        left = self._limit
-        while not (source.eof or self._closed.is_set()):
-            packed = source.unconsumed_tail or file.read(CHUNK // 4)
-            # The second argument keeps a bomb from unfolding in memory all at once.
-            chunk = source.decompress(packed, CHUNK)
-            left -= len(chunk)
-            if left < 0:
-                raise StepError(
-                    f"the archive {self._path.name} unfolds to more than {self._limit >> 20} MB"
-                )
-            if chunk:
-                self._chunks.put(chunk)
-            elif not packed:
-                raise EOFError
+    def _require_sound(self) -> None:
+        reason = self._reason.read().decode("utf-8", "replace").strip()
+        if code := self._process.wait():
+            raise StepError(reason or f"decompressing {self._name} ended with exit code {code}")

@@ -1,7 +1,7 @@
 """Prepare: from the CIFAR-100 archive to judged PNGs of bicycles and motorcycles.
 
-    archive ─► read (gunzip ahead, in a thread) ─► two classes, PNGs ─► judge ─► hold out ─► write
-                  └─► sha256, in a thread
+    archive ─► gunzip (a process) ─► read ─► two classes, PNGs ─► judge ─► hold out ─► write
+        └────► sha256 (a thread)               (a thread)
 
 What it writes below `--output`:
 
@@ -21,7 +21,8 @@ import re
 import shutil
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -158,14 +159,14 @@ class _Digest(threading.Thread):
 
 def _read(archive: Path) -> tuple[cifar.Meta, list[Image]]:
     meta: cifar.Meta | None = None
-    images: list[Image] = []
-    for part, content in cifar.read(archive):
-        if isinstance(content, cifar.Meta):
-            meta = content
-            continue
-        kept = list(_of_two_classes(part, content))
-        images += kept
-        print(f"{part}: {len(content.labels):,} images, {len(kept):,} of two classes", flush=True)
+    parts: list[Future[list[Image]]] = []
+    with ThreadPoolExecutor(1) as encoder:  # at work on a part while the next one comes in
+        for part, content in cifar.read(archive):
+            if isinstance(content, cifar.Meta):
+                meta = content
+            else:
+                parts.append(encoder.submit(_of_two_classes, part, content))
+    images = [image for part in parts for image in part.result()]
     assert meta is not None  # cifar.read has seen to it
     for name, label in FINE_LABELS.items():
         actual = meta.class_names[label] if label < len(meta.class_names) else None
@@ -177,18 +178,20 @@ def _read(archive: Path) -> tuple[cifar.Meta, list[Image]]:
     return meta, images
 
 
-def _of_two_classes(part: str, split: cifar.Split) -> Iterable[Image]:
+def _of_two_classes(part: str, split: cifar.Split) -> list[Image]:
     label_of = {fine: CLASSES.index(name) for name, fine in FINE_LABELS.items()}
     taken: set[str] = set()
+    images: list[Image] = []
     for index, fine in enumerate(split.labels):
         if fine in label_of:
             name = safe_name(split.filenames[index], index, taken)
             pixels = split.pixels(index)
-            # Encoded here, while the other thread decompresses the next part of the archive.
-            yield Image(part, index, name, label_of[fine], pixels, png.encode(pixels))
+            images.append(Image(part, index, name, label_of[fine], pixels, png.encode(pixels)))
     for name, fine in FINE_LABELS.items():
         if fine not in split.labels:
             raise StepError(f"the archive's {part} has no image of {name} (fine label {fine})")
+    print(f"{part}: {len(split.labels):,} images, {len(images):,} of two classes", flush=True)
+    return images
 
 
 def safe_name(filename: str, index: int, taken: set[str]) -> str:
@@ -232,15 +235,19 @@ def write(output: Path, splits: dict[str, list[Image]], record: dict[str, Any]) 
     _require_replaceable(output)
     with _stage(output) as stage:
         for split, images in splits.items():
-            lines = [f"{i}\t{image.label}\t{image.filename}\n" for i, image in enumerate(images)]
-            (stage / "dataset" / f"{split}.lst").write_text("".join(lines))
-            for image in images:
-                with open(f"{stage}/{split}/{image.filename}", "xb", buffering=0) as file:
-                    file.write(image.png)
+            _write_split(stage, split, images)
         text = json.dumps(record, indent=2, ensure_ascii=False)
         (stage / "dataset/dataset.json").write_text(text + "\n", "utf-8")
         for folder in FOLDERS:  # dataset.json comes last: it says that all is there
             _move(stage / folder, output / folder)
+
+
+def _write_split(stage: Path, split: str, images: Sequence[Image]) -> None:
+    lines = [f"{i}\t{image.label}\t{image.filename}\n" for i, image in enumerate(images)]
+    (stage / "dataset" / f"{split}.lst").write_text("".join(lines))
+    for image in images:
+        with open(f"{stage}/{split}/{image.filename}", "xb", buffering=0) as file:
+            file.write(image.png)
 
 
 def _require_replaceable(output: Path) -> None:
