@@ -188,17 +188,6 @@ class Site:
         last = poll(ended, seconds)[-1]
         return self.shown(last["name"])
 
-    def settle_after_kill(self, version: int) -> Json:
-        """The end of a deployment in whose midst the server was killed.
-
-        It was kept and says that it was stopped; then the version is approved anew. Or it began so
-        shortly before that only its event was kept, and that is delivered again.
-        """
-        found = self.settle(version)
-        if "localaws was stopped while the execution was running" in (found["reason"] or ""):
-            found = self.deploy(version)
-        return found
-
     def shown(self, name: str) -> Json:
         found: Json = self.user.run("deployments", "show", name, "--json").json
         return found

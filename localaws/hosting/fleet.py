@@ -1,6 +1,5 @@
 """The instances of one endpoint configuration, and which of them answers a request."""
 
-import itertools
 import random
 import threading
 from collections.abc import Iterator
@@ -18,7 +17,6 @@ class Fleet:
         self._host = host
         self._lock = threading.Lock()
         self._random = random.Random()
-        self._turn = itertools.count()
         self._instances: dict[str, list[Instance]] = {
             variant.name: self._new(variant, variant.instances) for variant in spec.variants
         }
@@ -63,12 +61,15 @@ class Fleet:
         return self._random.choices(names, weights)[0]
 
     def pick_instance(self, variant: str, seconds: float) -> Instance | None:
-        """One that serves, in turn; waits while all start again; None when none does in time."""
+        """The least busy one that serves; waits while all start again; None when none does in time.
+
+        Of equally busy ones it is always the first: its model lies in the processor's caches.
+        """
         with self._lock:
             group = list(self._instances[variant])
         ready = [instance for instance in group if instance.is_ready]
         if ready:
-            return ready[next(self._turn) % len(ready)]
+            return min(ready, key=lambda instance: instance.in_flight)
         hopeful = [instance for instance in group if instance.failure is None]
         return hopeful[0] if hopeful and hopeful[0].wait_ready(seconds) else None
 

@@ -65,6 +65,11 @@ class Instance:
         return self._ready.is_set()
 
     @property
+    def in_flight(self) -> int:
+        """How many wait for its answer."""
+        return self._in_flight
+
+    @property
     def pid(self) -> int | None:
         """The process that stands for the container; None while there is none."""
         return self._process.pid if self._process else None

@@ -9,7 +9,8 @@ from a component beside us; out goes moto's answer, and the change is on its way
                  answer leaves
     logs         log events: appended to the journal within a second
     state        every other service: `pickles` of what changed, all together within a second;
-                 `executions` and `policies` are what needs rules of its own there
+                 `executions` and `policies` are what needs rules of its own there;
+                 `resumption` lets the executions that were running go on
     objects      S3 for the components in this process, without HTTP
     events       events of those components, to the rules of EventBridge
 

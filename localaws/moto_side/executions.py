@@ -1,17 +1,16 @@
 """Executions of moto's Step Functions interpreter, as far as they can be kept.
 
-A finished execution keeps its result and its history. One that still runs is a thread: it cannot
-be carried over, so after a restart it is FAILED and says why, as an ECS task would be.
+A finished execution keeps its result and its history. One that still runs is a thread, which cannot
+be kept: its history is, and from that `resumption` lets the execution go on.
 """
 
 import copyreg
 import datetime
 import sys
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
-ERROR = "LocalAws.Restarted"
-CAUSE = "localaws was stopped while the execution was running; start it again."
 _SETTLED = datetime.timedelta(seconds=5)  # after the end of an execution nothing is added
 
 
@@ -62,10 +61,41 @@ def reduce(value: Any) -> Any:
     kind = _execution_class()
     if kind is None or not isinstance(value, kind):
         return NotImplemented
-    state = dict(vars(value))
-    state["exec_worker"] = _past(value, state.get("exec_worker"))
-    state["_cloud_watch_logging_session"] = None
+    state = _held[value] if value in _held else _state(value)
     return copyreg.__newobj__, (type(value),), state  # type: ignore[attr-defined]  # undocumented
+
+
+def _state(execution: Any) -> dict[str, Any]:
+    state = dict(vars(execution))
+    worker = state.get("exec_worker")
+    state["exec_worker"] = _past(execution, worker)
+    state["_cloud_watch_logging_session"] = None
+    if state["exec_status"] == "RUNNING" and _is_stopped(worker):
+        state["exec_status"] = type(state["exec_status"]).ABORTED
+        state["stop_date"] = datetime.datetime.now(datetime.UTC)
+    return state
+
+
+def _is_stopped(worker: Any) -> bool:
+    """By a user, while the task that it is in has not come back yet."""
+    environment = getattr(worker, "env", None)
+    program_state = getattr(environment, "program_state", lambda: None)()
+    return type(program_state).__name__ == "ProgramStopped"
+
+
+_held: "weakref.WeakKeyDictionary[Any, dict[str, Any]]" = weakref.WeakKeyDictionary()
+
+
+def hold(backends: list[Any]) -> None:
+    """Keeps every running execution as it is now, and lets its thread call nothing more.
+
+    Called before an orderly end: what the states call ends too, and they would fail for that.
+    """
+    for execution in running(backends):
+        _held[execution] = _state(execution)
+        if execution.exec_worker.env is not None:
+            now = datetime.datetime.now(datetime.UTC)
+            execution.stop(stop_date=now, error=None, cause=None)
 
 
 _ended: "weakref.WeakKeyDictionary[Any, PastWorker]" = weakref.WeakKeyDictionary()
@@ -84,29 +114,14 @@ def _past(execution: Any, worker: Any) -> PastWorker:
     return past
 
 
-def fail_interrupted(backends: list[Any]) -> None:
-    """Gives every execution that the last process left running its end."""
+def running(backends: list[Any]) -> Iterator[Any]:
+    """The executions that go on, and so change without a request."""
     kind = _execution_class()
-    if kind is None:
-        return
-    status = sys.modules[kind.__module__].ExecutionStatus
-    for backend in backends:
+    for backend in backends if kind else []:
         for machine in getattr(backend, "state_machines", []):
-            for execution in machine.executions:
-                if isinstance(execution, kind) and execution.status == "RUNNING":
-                    execution.exec_status = status.FAILED
-                    execution.stop_date = datetime.datetime.now(datetime.UTC)
-                    execution.error, execution.cause = ERROR, CAUSE
-
-
-def running(backends: list[Any]) -> bool:
-    """Whether a state machine is running, and so changes without a request."""
-    return any(
-        getattr(execution, "exec_status", None) is not None and execution.status == "RUNNING"
-        for backend in backends
-        for machine in getattr(backend, "state_machines", [])
-        for execution in list(machine.executions)
-    )
+            for execution in list(machine.executions):
+                if isinstance(execution, kind) and execution.exec_status == "RUNNING":
+                    yield execution
 
 
 def _execution_class() -> Any:

@@ -27,7 +27,16 @@ from moto.utilities.utils import get_partition
 
 from localaws.errors import LocalAwsError
 from localaws.home import Home
-from localaws.moto_side import executions, logs, pickles, policies, records, s3, s3_http
+from localaws.moto_side import (
+    executions,
+    logs,
+    pickles,
+    policies,
+    records,
+    resumption,
+    s3,
+    s3_http,
+)
 from localaws.moto_side.blobs import Blobs
 from localaws.moto_side.journal import Journal
 from localaws.moto_side.objects import MotoObjects
@@ -118,6 +127,11 @@ class MotoState:
                 took = 1000 * (time.perf_counter() - started)
                 log.debug("snapshot of %d bytes in %.0f ms", len(state), took)
 
+    def hold_executions(self) -> None:
+        """Before what they call ends: see `executions.hold`."""
+        executions.hold([*_backends().values()])
+        self.changed()
+
     def close(self) -> None:
         """Writes everything and closes the files."""
         self._closing.set()
@@ -141,7 +155,7 @@ class MotoState:
         while not self._closing.wait(max(INTERVAL, took / _SHARE)):
             started = time.perf_counter()
             try:
-                if executions.running([*_backends().values()]):
+                if any(executions.running([*_backends().values()])):
                     self._changed.set()
                 self.save()
                 took = time.perf_counter() - started
@@ -160,7 +174,7 @@ class MotoState:
 
                 cloudformation.fail_interrupted()
         logs.load(self.journal)
-        executions.fail_interrupted([*_backends().values()])
+        resumption.resume([*_backends().values()])
 
     def _check_format(self) -> None:
         found = self.journal.snapshots().get("format", _FORMAT.encode()).decode()

@@ -258,35 +258,37 @@ def test_the_endpoint_deleted_by_hand_is_made_again_by_the_next_approval(site: S
     site.assert_serves(version)
 
 
-def test_after_a_kill_in_a_deployment_a_good_version_serves_and_the_next_approval_works(
-    site: Site, serving: int
-) -> None:
-    cut_off, following = site.register(kit.SLOW), site.register()
-    site.decide(cut_off)
-    site.await_status("Updating")
-    site.kill_and_restart()
-    assert site.ask() in (kit.answer_of(serving), kit.answer_of(cut_off))
-    site.settle(cut_off)
-    assert site.deploy(following)["status"] == "SUCCEEDED"
-    site.assert_serves(following)
-
-
 def test_a_kill_right_after_the_approval_does_not_lose_it(site: Site) -> None:
     version = site.register()
     site.decide(version)
     site.kill_and_restart()
-    assert site.settle_after_kill(version)["status"] == "SUCCEEDED"
+    assert site.settle(version)["status"] == "SUCCEEDED"
     site.assert_serves(version)
 
 
-def test_a_version_that_a_kill_left_unproven_is_nothing_to_go_back_to(
+def test_a_deployment_goes_on_after_a_kill_and_its_version_serves(site: Site) -> None:
+    version = site.register(kit.SLOW)
+    site.decide(version)
+    site.await_status("Updating")
+    site.kill_and_restart()
+    assert site.settle(version)["status"] == "SUCCEEDED"
+    assert len(site.executions(version)) == 1
+    site.assert_serves(version)
+
+
+def test_a_wrong_version_that_was_in_its_canary_at_a_kill_is_rolled_back_by_its_deployment(
     site: Site, serving: int
 ) -> None:
     wrong = site.register(kit.answering("[0.1, 0.9]"))
+    site.set_bake(5)  # long enough to be seen, also on a busy machine
     site.decide(wrong)
-    site.await_status("Updating")
+    poll(lambda: site.ask() == [0.1, 0.9])  # it gets requests already
+    assert (site.endpoint() or {})["EndpointStatus"] == "Updating"
     site.kill_and_restart()
-    shown = site.settle_after_kill(wrong)
+    site.set_bake(2)
+    shown = site.settle(wrong)
+    assert shown["status"] == "FAILED"
     assert "says 0.900 for motorcycle" in shown["reason"]
     assert shown["reason"].endswith(f"Version {serving} serves.")
+    assert len(site.executions(wrong)) == 1
     site.assert_serves(serving)

@@ -164,11 +164,7 @@ def test_the_other_services_keep_what_they_were_given(
     assert client("ssm").get_parameter(Name="/name")["Parameter"]["Value"] == "value"
     history = states.get_execution_history(executionArn=quick)["events"]
     assert [event["type"] for event in history][-1] == "ExecutionSucceeded"
-    interrupted = states.describe_execution(executionArn=slow)
-    assert interrupted["status"] == "FAILED"
-    assert interrupted["cause"] == (
-        "localaws was stopped while the execution was running; start it again."
-    )
+    assert states.describe_execution(executionArn=slow)["status"] == "RUNNING"
 
 
 def test_a_stream_goes_on_after_a_restart_and_a_deleted_group_stays_deleted(
