@@ -18,7 +18,8 @@ Deployment (`workflow/deployment.asl.json`), an approval to a serving endpoint:
     clean_up_deployment               models and configurations that nothing uses
     roll_back_deployment              what served before; the reason in one sentence
 
-`deployment.py` holds what those share: options, names, reads. `log.py` writes one JSON object a
+`deployment.py` holds what those share: options, names, reads; `history.py` reads what was decided
+before and what has served. `log.py` writes one JSON object a
 line, all of one execution under its name. A handler parses, calls and returns; the functions above
 it are handed their clients. Every error that a workflow names is a class of that name.
 

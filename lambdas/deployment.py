@@ -68,6 +68,12 @@ class Package:
         url = statistics.get("S3Uri")
         return str(url) if url else None
 
+    def require_archive(self) -> None:
+        """PackageUnfit when no container names a model archive."""
+        containers = (self.description.get("InferenceSpecification") or {}).get("Containers") or []
+        if not any(container.get("ModelDataUrl") for container in containers):
+            raise PackageUnfit(f"Version {self.version} names no model archive.")
+
     @property
     def confidence_threshold(self) -> float:
         """The threshold that evaluation chose. PackageUnfit when there is none."""
@@ -180,14 +186,3 @@ def not_found(error: ClientError) -> bool:
 
 def message_of(error: ClientError) -> str:
     return str(error.response["Error"]["Message"])
-
-
-def alias_target(alias_arn: str, states: Any) -> str | None:
-    """The version of the inference workflow that the alias points at; None before the first."""
-    try:
-        alias = states.describe_state_machine_alias(stateMachineAliasArn=alias_arn)
-    except ClientError as error:
-        if error.response["Error"]["Code"] in ("ResourceNotFound", "StateMachineAliasDoesNotExist"):
-            return None
-        raise
-    return str(alias["routingConfiguration"][0]["stateMachineVersionArn"])

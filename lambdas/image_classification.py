@@ -115,11 +115,12 @@ def _named(endpoint: str, error: Any) -> Exception:
     status = error.response.get("OriginalStatusCode")
     if code in _PASSES or (code == "ModelError" and status == 503):
         return EndpointNotReady(f"Endpoint {endpoint!r} cannot answer now ({code}): {message}")
+    # What the model said; a trace may follow, which is in the endpoint's log.
+    said = (error.response.get("OriginalMessage") or message).partition("\n")[0]
     if code == "ModelError" and status is not None and 400 <= int(status) < 500:
-        said = error.response.get("OriginalMessage") or message
         return ImageRefused(f"The model refuses the image ({status}): {said}")
     if code == "ModelError":
-        return ModelFailed(f"The model behind {endpoint!r} failed: {message}")
+        return ModelFailed(f"The model behind {endpoint!r} failed: {said}")
     if code in ("ValidationError", "ValidationException"):
         return EndpointNotFound(f"Endpoint {endpoint!r} does not serve: {message}")
     return EndpointFailed(f"Endpoint {endpoint!r} refuses the call ({code}): {message}")

@@ -7,15 +7,28 @@ approval that comes while the endpoint is busy is not lost. Nothing is changed h
 
 and for `deploy` also the requests for SageMaker (`model`, `endpoint_config`, `deployment_config`),
 what belongs to the version (`confidence_threshold`, `evaluation_url`, `test_images_url`), and
-`previous`: what serves now and is restored when something fails.
+`previous`: what served before and is restored when something fails.
+
+Three rules decide, beside the registry's current word:
+
+    decisions in order    An approval older than that of the version in production changes nothing,
+                          however late its event comes.
+    what has served       The inference workflow is published once a version is up and proven, so
+                          its published versions are the history. A rejection goes back only to a
+                          version in it, and a deployment that was cut off leaves no `previous`
+                          that nobody has proven.
+    quiet alarms watch    An alarm that rings already says nothing about the new version, which may
+                          well be the remedy: it is left out of this canary's alarms. The others
+                          watch, and the smoke test decides in any case.
 """
 
+import dataclasses
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from lambdas import deployment, log
+from lambdas import deployment, history, log
 from lambdas.clients import client
 from lambdas.deployment import Options, Package, PackageUnfit
 from lambdas.log import Json
@@ -56,30 +69,35 @@ class Hosting:
 
 
 class NoApprovedVersion(Exception):
-    """The version in production was rejected, and no version was approved before it."""
+    """The version in production was rejected, and none that served before it is still approved."""
+
+
+class Clients(NamedTuple):
+    """What a plan looks at."""
+
+    sagemaker: Any
+    states: Any
+    cloudwatch: Any
 
 
 def plan(
-    given: Json,
-    execution_arn: str,
-    options: Options,
-    hosting: Hosting,
-    sagemaker: Any,
-    states: Any,
+    given: Json, execution_arn: str, options: Options, hosting: Hosting, clients: Clients
 ) -> Json:
     """`given` is the execution's input. Raises PackageUnfit and NoApprovedVersion."""
-    ahead = earlier_execution(execution_arn, states)
+    ahead = earlier_execution(execution_arn, clients.states)
     if ahead:
         return _answer("wait", f"{ahead} is at work.", hosting)
-    there = deployment.endpoint(options.endpoint_name, sagemaker)
+    there = deployment.endpoint(options.endpoint_name, clients.sagemaker)
     if there and there["EndpointStatus"] in deployment.BUSY:
         return _answer("wait", f"The endpoint is {there['EndpointStatus']}.", hosting)
-    serving = _serving(there, hosting.alias_arn, sagemaker, states)
-    target = _target(given, serving, options, sagemaker)
+    serving = _serving(there, clients.sagemaker)
+    target = _target(given, execution_arn, serving, options, hosting, clients)
     if isinstance(target, str):
         return _answer("nothing", target, hosting)
+    target.require_archive()
+    hosting, reason = _watched(hosting, clients.cloudwatch)
     return {
-        **_answer("deploy", f"Version {target.version} is {target.status}.", hosting),
+        **_answer("deploy", f"Version {target.version} is {target.status}.{reason}", hosting),
         "version": target.version,
         "model_package_arn": target.arn,
         "endpoint_name": options.endpoint_name,
@@ -87,21 +105,14 @@ def plan(
         "confidence_threshold": target.confidence_threshold,
         "evaluation_url": _evaluation(target),
         "test_images_url": test_images_url(target),
-        "previous": serving,
+        "previous": _previous(serving, target, options, hosting, clients),
     }
 
 
 def earlier_execution(execution_arn: str, states: Any) -> str | None:
     """The name of a running deployment that started before this one."""
     machine, _, name = execution_arn.replace(":execution:", ":stateMachine:").rpartition(":")
-    running: list[Json] = []
-    token: Json = {}
-    while True:
-        page = states.list_executions(stateMachineArn=machine, statusFilter="RUNNING", **token)
-        running += page["executions"]
-        if not page.get("nextToken"):
-            break
-        token = {"nextToken": page["nextToken"]}
+    running = history.executions(machine, "RUNNING", states)
     order = sorted((item["startDate"], item["name"]) for item in running)
     names = [other for _, other in order]
     # The list is only eventually complete; SageMaker itself refuses a second update.
@@ -109,7 +120,8 @@ def earlier_execution(execution_arn: str, states: Any) -> str | None:
     return before[0] if before else None
 
 
-def _serving(there: Json | None, alias_arn: str, sagemaker: Any, states: Any) -> Json | None:
+def _serving(there: Json | None, sagemaker: Any) -> Json | None:
+    """The configuration, package and version behind the endpoint; None when nothing serves."""
     if there is None or there["EndpointStatus"] == "Failed":
         return None
     config = there["EndpointConfigName"]
@@ -118,51 +130,112 @@ def _serving(there: Json | None, alias_arn: str, sagemaker: Any, states: Any) ->
         "endpoint_config_name": config,
         "model_package_arn": arn,
         "version": deployment.owner(arn)[2] if arn else None,
-        "workflow_version_arn": deployment.alias_target(alias_arn, states),
     }
 
 
-def _target(given: Json, serving: Json | None, options: Options, sagemaker: Any) -> Package | str:
+def _previous(
+    serving: Json | None, target: Package, options: Options, hosting: Hosting, clients: Clients
+) -> Json | None:
+    """What is restored when something fails: what the inference workflow says is in production.
+
+    An endpoint that serves something else was left so by a deployment that was cut off. The
+    target itself, unproven, is nothing to go back to.
+    """
+    if serving is None:
+        return None
+    workflow = history.alias_target(hosting.alias_arn, clients.states)
+    proven = history.package_of(workflow, clients.states) if workflow else None
+    if proven and proven != serving["model_package_arn"]:
+        version = deployment.owner(proven)[2]
+        name, _ = endpoint_config(version, options, hosting)
+        if deployment.served_package_arn(name, clients.sagemaker) == proven:
+            serving = {
+                "endpoint_config_name": name,
+                "model_package_arn": proven,
+                "version": version,
+            }
+    if proven != serving["model_package_arn"] == target.arn:
+        return None
+    return {**serving, "workflow_version_arn": workflow}
+
+
+def _target(
+    given: Json,
+    execution_arn: str,
+    serving: Json | None,
+    options: Options,
+    hosting: Hosting,
+    clients: Clients,
+) -> Package | str:
     """The package to deploy, or why there is nothing to do."""
     arn = str(given["model_package_arn"])
     deployment.require_ours(arn, options)
-    package = deployment.package(arn, sagemaker)
+    package = deployment.package(arn, clients.sagemaker)
     if given.get("decision", "Approved") == "Rejected":
         if package.status != "Rejected":
             return f"Version {package.version} is {package.status} again."
         if serving is None or serving["model_package_arn"] != package.arn:
             return f"Version {package.version} was rejected and does not serve."
-        return _before(package, serving, options, sagemaker)
+        return _before(package, options, hosting, clients)
     if package.status != "Approved":
         return f"Version {package.version} is {package.status} now and is not deployed."
+    other = serving["version"] if serving else None
+    if other and history.is_overtaken(execution_arn, other, clients.states):
+        return f"Version {other} serves and was approved later than version {package.version}."
     return package
 
 
-def _before(rejected: Package, serving: Json, options: Options, sagemaker: Any) -> Package:
-    """The newest version that was approved before the rejected one was put into production."""
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=serving["endpoint_config_name"])
-    deployed_at = config["CreationTime"]
-    approved = [
-        deployment.package(summary["ModelPackageArn"], sagemaker)
-        for summary in deployment.approved_versions(options.group, sagemaker)
+def _before(rejected: Package, options: Options, hosting: Hosting, clients: Clients) -> Package:
+    """The newest approved version of those that served before the rejected one."""
+    served = history.served_packages(hosting.alias_arn, clients.states)
+    earlier = [
+        summary["ModelPackageArn"]
+        for summary in deployment.approved_versions(options.group, clients.sagemaker)
+        if summary["ModelPackageArn"] in served
     ]
-    earlier = [p for p in approved if p.description["LastModifiedTime"] <= deployed_at]
     if not earlier:
         raise NoApprovedVersion(
             f"Version {rejected.version} was rejected, but no version approved before it is left; "
             "it keeps serving. Approve another version."
         )
-    return max(earlier, key=lambda package: package.version)
+    newest = max(earlier, key=lambda arn: deployment.owner(arn)[2])
+    return deployment.package(newest, clients.sagemaker)
+
+
+def _watched(hosting: Hosting, cloudwatch: Any) -> tuple[Hosting, str]:
+    """The hosting with the alarms that can tell something about a new version, and a sentence."""
+    found = cloudwatch.describe_alarms(AlarmNames=list(hosting.alarms))["MetricAlarms"]
+    ringing = {alarm["AlarmName"] for alarm in found if alarm["StateValue"] == "ALARM"}
+    if not ringing:
+        return hosting, ""
+    quiet = tuple(name for name in hosting.alarms if name not in ringing)
+    names = ", ".join(sorted(ringing))
+    return dataclasses.replace(hosting, alarms=quiet), f" Rings already, does not watch: {names}."
 
 
 def requests(package: Package, options: Options, hosting: Hosting) -> Json:
     """The requests for CreateModel, CreateEndpointConfig, and Create or UpdateEndpoint."""
-    name = deployment.model_name(options, package.version)
+    name, settings = endpoint_config(package.version, options, hosting)
+    return {
+        "model": {
+            "ModelName": deployment.model_name(options, package.version),
+            "PrimaryContainer": {"ModelPackageName": package.arn},
+            "ExecutionRoleArn": hosting.endpoint_role_arn,
+            "EnableNetworkIsolation": True,
+        },
+        "endpoint_config": {"EndpointConfigName": name, **settings},
+        "deployment_config": deployment_config(hosting),
+    }
+
+
+def endpoint_config(version: int, options: Options, hosting: Hosting) -> tuple[str, Json]:
+    """The name and the settings of a version's endpoint configuration."""
+    model = deployment.model_name(options, version)
     settings: Json = {
         "ProductionVariants": [
             {
                 "VariantName": deployment.VARIANT,  # stable, or autoscaling loses it
-                "ModelName": name,
+                "ModelName": model,
                 "InstanceType": hosting.instance_type,
                 "InitialInstanceCount": hosting.instance_count,
                 "InitialVariantWeight": 1.0,
@@ -178,23 +251,14 @@ def requests(package: Package, options: Options, hosting: Hosting) -> Json:
         },
         "KmsKeyId": hosting.kms_key_arn,
     }
-    config_name = f"{name}-{deployment.hash_of(settings)}"
-    return {
-        "model": {
-            "ModelName": name,
-            "PrimaryContainer": {"ModelPackageName": package.arn},
-            "ExecutionRoleArn": hosting.endpoint_role_arn,
-            "EnableNetworkIsolation": True,
-        },
-        "endpoint_config": {"EndpointConfigName": config_name, **settings},
-        "deployment_config": deployment_config(hosting),
-    }
+    return f"{model}-{deployment.hash_of(settings)}", settings
 
 
 def deployment_config(hosting: Hosting) -> Json:
     """Blue/green with the alarms; a canary where there are two instances to tell apart.
 
-    Always given: UpdateEndpoint without it drops the alarms silently.
+    Always given: UpdateEndpoint without it drops the alarms silently. With no alarm left that
+    can watch there is no AutoRollbackConfiguration, whose list must not be empty.
     """
     routing: Json = {
         "Type": "ALL_AT_ONCE",
@@ -203,14 +267,17 @@ def deployment_config(hosting: Hosting) -> Json:
     if hosting.instance_count > 1:
         size = {"Type": "CAPACITY_PERCENT", "Value": hosting.canary_percent}
         routing = {**routing, "Type": "CANARY", "CanarySize": size}
-    return {
+    config: Json = {
         "BlueGreenUpdatePolicy": {
             "TrafficRoutingConfiguration": routing,
             "TerminationWaitInSeconds": 0,
             "MaximumExecutionTimeoutInSeconds": max(1800, 3 * hosting.bake_seconds),
         },
-        "AutoRollbackConfiguration": {"Alarms": [{"AlarmName": name} for name in hosting.alarms]},
     }
+    if hosting.alarms:
+        alarms = [{"AlarmName": name} for name in hosting.alarms]
+        config["AutoRollbackConfiguration"] = {"Alarms": alarms}
+    return config
 
 
 def _evaluation(package: Package) -> str:
@@ -238,8 +305,7 @@ def handler(event: Json, context: Any) -> Json:
             call.given["execution_arn"],
             Options.of(os.environ),
             Hosting.of(os.environ),
-            client("sagemaker"),
-            client("stepfunctions"),
+            Clients(client("sagemaker"), client("stepfunctions"), client("cloudwatch")),
         )
         call.say(answer["reason"], action=answer["action"], version=answer.get("version"))
         return answer

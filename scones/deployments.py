@@ -104,7 +104,10 @@ def await_deployment(
 
 
 def outcome(execution_arn: str, states: Any) -> dict[str, Any]:
-    """How a deployment went: its status, seconds, states, and the sentence if it failed."""
+    """How a deployment went: its status, seconds, states, and a sentence.
+
+    `reason` says why it failed or why there was nothing to do; it is None for what came to serve.
+    """
     execution = states.describe_execution(executionArn=execution_arn)
     end = execution.get("stopDate")
     return {
@@ -117,6 +120,9 @@ def outcome(execution_arn: str, states: Any) -> dict[str, Any]:
 
 
 def _reason(execution: dict[str, Any]) -> str | None:
+    if execution["status"] == "SUCCEEDED":
+        plan = json.loads(execution["output"])["plan"]
+        return str(plan["reason"]) if plan["action"] == "nothing" else None
     cause = execution.get("cause")
     try:
         return str(json.loads(cause)["errorMessage"]) if cause else None

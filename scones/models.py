@@ -65,7 +65,7 @@ def approve(environment: Environment, version: int, reason: str, wait: bool) -> 
     if wait:
         outcome = await_deployment(environment.connection, version, since, click.echo)
         click.echo(f"{outcome['status']} after {outcome['seconds']:.1f} s")
-        if outcome["status"] != "SUCCEEDED":
+        if outcome["status"] != "SUCCEEDED" or outcome["reason"]:
             fail(outcome["reason"] or "The deployment did not succeed.", FAILED)
 
 

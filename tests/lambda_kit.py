@@ -59,6 +59,9 @@ def described_package(version: int = 3, status: str = "Approved", **more: Any) -
         "ModelApprovalStatus": status,
         "ModelMetrics": {"ModelQuality": metrics},
         "CustomerMetadataProperties": {"confidence_threshold": "0.83", "accuracy": "0.91"},
+        "InferenceSpecification": {
+            "Containers": [{"Image": "image", "ModelDataUrl": f"{root}/model.tar.gz"}],
+        },
         **more,
     }
 
@@ -95,6 +98,29 @@ def described_model(name: str, version: int) -> dict[str, Any]:
 
 def missing(stub: Stubber, operation: str, what: str) -> None:
     stub.add_client_error(operation, "ValidationException", f'Could not find {what} "arn".')
+
+
+def workflow_version(number: int) -> str:
+    return f"{ALIAS.rpartition(':')[0]}:{number}"
+
+
+def described_alias(number: int) -> dict[str, Any]:
+    """The alias of the inference workflow, on one of its versions."""
+    routing = [{"stateMachineVersionArn": workflow_version(number), "weight": 100}]
+    return {"stateMachineAliasArn": ALIAS, "name": "live", "routingConfiguration": routing}
+
+
+def described_workflow(number: int, package: int) -> dict[str, Any]:
+    """A published version of the inference workflow, for a version of the model."""
+    parameters = {"model_package_arn": package_arn(package)}
+    return {
+        "stateMachineArn": workflow_version(number),
+        "name": f"{PREFIX}-inference",
+        "definition": json.dumps({"States": {"ImageClassification": {"Parameters": parameters}}}),
+        "roleArn": f"arn:aws:iam::{ACCOUNT}:role/inference",
+        "type": "STANDARD",
+        "creationDate": NOON,
+    }
 
 
 def serving(stub: Stubber, version: int, created: datetime.datetime = NOON) -> str:

@@ -48,6 +48,12 @@ def inference(
     return render("inference", {**stack, **own})
 
 
+def package_of(definition: str) -> str:
+    """The model package that a rendered inference workflow names."""
+    parameters = json.loads(definition)["States"]["ImageClassification"]["Parameters"]
+    return str(parameters["model_package_arn"])
+
+
 def render(name: str, values: Mapping[str, str]) -> str:
     """The definition with its placeholders filled. Raises DefinitionError."""
     missing = sorted(placeholders(name) - values.keys())

@@ -2,7 +2,8 @@
 
 An entry has a kind, and each kind one handler. The handler returns when it has delivered or has
 given up; it raises `Again` to be called later with the same entry and one attempt more. An entry is
-removed after that, so a kill in between means a second delivery, never none.
+removed once what its delivery caused (an execution, a message in a queue) is on the disk too, so a
+kill in between means a second delivery, never none.
 """
 
 import heapq
@@ -34,10 +35,18 @@ class Again(Exception):
 
 
 class Queue:
-    """The entries that are not delivered yet."""
+    """The entries that are not delivered yet.
 
-    def __init__(self, context: Context) -> None:
+    `when_saved` calls what it is given once all that has happened up to then is on the disk.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        when_saved: Callable[[Callable[[], None]], None] = lambda then: then(),
+    ) -> None:
         self._store, self._now = context.store, context.now
+        self._when_saved = when_saved
         self._handlers: dict[str, Handler] = {}
         self._changed = threading.Condition()
         self._due: list[tuple[float, int, Entry]] = []
@@ -108,4 +117,4 @@ class Queue:
                 return
             log.exception("%s %s could not be delivered and is dropped", entry["kind"], entry["id"])
         if not self._closing:
-            self._store.delete(KIND, entry["id"])
+            self._when_saved(lambda: self._store.delete(KIND, entry["id"]))

@@ -149,15 +149,17 @@ class Capture:
 
 
 def upload(objects: Objects, path: Path) -> None:
-    """One file to where its `.uri` says, and away with it."""
+    """One file to where its `.uri` says, and away with it, unless another thread has done so."""
     address = path.with_suffix(".uri")
-    uri = address.read_text()
     try:
+        uri = address.read_text()
         objects.upload(path, *split_uri(uri))
+    except FileNotFoundError:
+        return
     except ApiError as error:
         log.warning("captured data was not written to %s: %s", uri, error.message)
-    path.unlink()
-    address.unlink()
+    path.unlink(missing_ok=True)
+    address.unlink(missing_ok=True)
 
 
 def upload_leftovers(objects: Objects, folder: Path) -> None:

@@ -7,10 +7,12 @@ be carried over, so after a restart it is FAILED and says why, as an ECS task wo
 import copyreg
 import datetime
 import sys
+import weakref
 from typing import Any
 
 ERROR = "LocalAws.Restarted"
 CAUSE = "localaws was stopped while the execution was running; start it again."
+_SETTLED = datetime.timedelta(seconds=5)  # after the end of an execution nothing is added
 
 
 class PastWorker:
@@ -61,12 +63,25 @@ def reduce(value: Any) -> Any:
     if kind is None or not isinstance(value, kind):
         return NotImplemented
     state = dict(vars(value))
-    worker = state.pop("exec_worker", None)
-    environment = worker.env if worker is not None else None
-    history = list(environment.event_manager.get_event_history()) if environment else []
-    state["exec_worker"] = PastWorker(history)
+    state["exec_worker"] = _past(value, state.get("exec_worker"))
     state["_cloud_watch_logging_session"] = None
     return copyreg.__newobj__, (type(value),), state  # type: ignore[attr-defined]  # undocumented
+
+
+_ended: "weakref.WeakKeyDictionary[Any, PastWorker]" = weakref.WeakKeyDictionary()
+
+
+def _past(execution: Any, worker: Any) -> PastWorker:
+    """The history so far; moto copies it deeply at each call, so that of an ended one is kept."""
+    if execution in _ended:
+        return _ended[execution]
+    environment = worker.env if worker is not None else None
+    history = list(environment.event_manager.get_event_history()) if environment else []
+    past = PastWorker(history)
+    now = datetime.datetime.now(datetime.UTC)
+    if execution.stop_date is not None and now - execution.stop_date > _SETTLED:
+        _ended[execution] = past
+    return past
 
 
 def fail_interrupted(backends: list[Any]) -> None:

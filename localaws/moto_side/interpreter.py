@@ -1,8 +1,8 @@
 """moto's Step Functions interpreter, where it differs from the service in what callers notice.
 
-An execution without a name gets one (moto calls each of them `None`, and refuses the second), and
-the clients by which states call services are made once, not once a state. Versions and aliases
-work as `machine_versions` says.
+An execution without a name gets one (moto calls each of them `None`, and refuses the second); two
+of one name never start both, however close they come; and the clients by which states call services
+are made once, not once a state. Versions and aliases work as `machine_versions` says.
 """
 
 import functools
@@ -26,13 +26,15 @@ def install() -> None:
 
         machine_versions.install()
         start = StepFunctionsParserBackend.start_execution
+        starting = threading.Lock()  # moto looks for the name long before it adds the execution
 
         @functools.wraps(start)
         def start_named(
             self: Any, state_machine_arn: str, name: Any = None, *more: Any, **named: Any
         ) -> Any:
             backend = machine_versions.qualified(self, state_machine_arn)
-            return start(backend, state_machine_arn, name or str(uuid.uuid4()), *more, **named)
+            with starting:
+                return start(backend, state_machine_arn, name or str(uuid.uuid4()), *more, **named)
 
         StepFunctionsParserBackend.start_execution = start_named  # type: ignore[method-assign]
         _share_clients()

@@ -6,6 +6,7 @@ through a module to whatever that module imports.
 """
 
 import copyreg
+import datetime
 import io
 import pickle
 import threading
@@ -68,15 +69,28 @@ def load_private_key(pem: bytes) -> Any:
     return load_pem_private_key(pem, password=None)
 
 
+def kept_elsewhere(*reference: str) -> Any:
+    """Stands in a snapshot before each reference; the unpickler puts its `resolve` in its place."""
+    raise pickle.UnpicklingError(f"a reference where none may be: {reference}")
+
+
 class _Pickler(pickle.Pickler):
+    """References are reductions and not the `persistent_id` that pickle has for them: that hook is
+    called for every number and text too, which made most of a snapshot's time."""
+
     def __init__(self, file: io.BytesIO, refer: Callable[[Any], Reference | None]) -> None:
         super().__init__(file, protocol=5)
-        self.persistent_id = refer  # type: ignore[method-assign]  # documented hook
+        self._refer = refer
 
     def reducer_override(self, value: Any) -> Any:
-        for kind, make in _MADE_ANEW.items():
-            if type(value) is kind:
-                return make, ()
+        kind = type(value)
+        if kind is datetime.datetime:  # the most frequent one
+            return NotImplemented
+        if kind in _MADE_ANEW:
+            return _MADE_ANEW[kind], ()
+        reference = self._refer(value)
+        if reference is not None:
+            return kept_elsewhere, reference
         if isinstance(value, (type, FunctionType)) and not _allowed(
             value.__module__, value.__qualname__
         ):
@@ -105,11 +119,13 @@ class _Unpickler(pickle.Unpickler):
         self._resolve = resolve
 
     def persistent_load(self, reference: Any) -> Any:
-        if self._resolve is None:
-            raise pickle.UnpicklingError("a reference where none may be")
-        return self._resolve(reference)
+        """A reference as older snapshots have it."""
+        return self._resolve(reference) if self._resolve else kept_elsewhere(*reference)
 
     def find_class(self, module: str, name: str) -> Any:
+        if (module, name) == (__name__, kept_elsewhere.__name__) and self._resolve:
+            resolve = self._resolve
+            return lambda *reference: resolve(reference)
         found = _found.get((module, name))
         if found is None and _allowed(module, name):
             found = super().find_class(module, name)

@@ -2,10 +2,10 @@
 
 S3 objects are rows that are written with each change (`localaws.moto_s3`). All other services are
 small: those that a request may have changed are pickled together, so that what they share stays
-shared, at most once a second and at the end. What is kept elsewhere (a bucket, another service's
-backend, a log stream's events) is a reference in the pickle. Loading happens beside the start of
-the server, because moto's CloudFormation alone takes more than a second to import; a request to
-moto waits for it.
+shared, at most once a second (less often when there is much to write) and at the end. What is kept
+elsewhere (a bucket, another service's backend, a log stream's events) is a reference in the pickle.
+Loading happens beside the start of the server, because moto's CloudFormation alone takes more than
+a second to import; a request to moto waits for it.
 """
 
 import importlib
@@ -35,6 +35,7 @@ from localaws.moto_side.objects import MotoObjects
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two snapshots
+_SHARE = 0.5  # of the time that goes into snapshots at most, however large they have become
 _FORMAT = f"1 moto-{moto.__version__} python-{sys.version_info.major}.{sys.version_info.minor}"
 _NOT_HERE = frozenset({"localaws.moto_side.s3", "moto.sagemaker.models"})  # kept, or never reached
 _TRIES = 20  # a thread of moto's own may change a dictionary while it is pickled
@@ -72,11 +73,17 @@ class MotoState:
         self._closing = threading.Event()
         self._loaded = threading.Event()
         self._saving = threading.Lock()
+        self._waiting: list[Callable[[], None]] = []
         self._thread = threading.Thread(target=self._run, name="snapshots", daemon=True)
         self._thread.start()
 
     def changed(self) -> None:
         """Something outside S3 may have changed; it is written within the next second."""
+        self._changed.set()
+
+    def when_saved(self, then: Callable[[], None]) -> None:
+        """Calls `then` once all that has changed up to now is written, within the next second."""
+        self._waiting.append(then)
         self._changed.set()
 
     def wait_until_loaded(self) -> None:
@@ -103,9 +110,11 @@ class MotoState:
             logs.save(self.journal)
             if self._changed.is_set():
                 self._changed.clear()
-                started = time.perf_counter()
+                started, count = time.perf_counter(), len(self._waiting)
                 state = _dump_retrying(self.not_kept)
                 self.journal.put_snapshots({"format": _FORMAT.encode(), "services": state})
+                for _ in range(count):
+                    self._waiting.pop(0)()
                 took = 1000 * (time.perf_counter() - started)
                 log.debug("snapshot of %d bytes in %.0f ms", len(state), took)
 
@@ -128,11 +137,14 @@ class MotoState:
             self._on_failure()
             return
         self._loaded.set()
-        while not self._closing.wait(INTERVAL):
+        took = 0.0
+        while not self._closing.wait(max(INTERVAL, took / _SHARE)):
+            started = time.perf_counter()
             try:
                 if executions.running([*_backends().values()]):
                     self._changed.set()
                 self.save()
+                took = time.perf_counter() - started
             except Exception:  # tried again in a second; the log says what is at risk till then
                 self._changed.set()
                 log.exception("the snapshot failed: a restart would lose the latest changes")

@@ -154,3 +154,13 @@ def test_an_image_and_its_mirror_image_get_the_same_answer(
     tensor = inference.input_fn(_encoded(photo), "image/png")
     one, other = (inference.predict_fn(x, model) for x in (tensor, tensor.flip(3)))
     torch.testing.assert_close(one, other)
+
+
+def test_any_number_of_images_at_once_gets_the_answers_that_each_gets_alone(
+    model_dir: Path,
+) -> None:
+    model = inference.model_fn(str(model_dir))
+    images = torch.rand(7, 3, 32, 32)
+    together = inference.predict_fn(images, model)
+    alone = torch.cat([inference.predict_fn(image[None], model) for image in images])
+    torch.testing.assert_close(together, alone, rtol=1e-5, atol=1e-6)

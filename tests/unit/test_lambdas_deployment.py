@@ -13,21 +13,25 @@ from lambdas import (
     update_endpoint,
 )
 from lambdas.deployment import PackageUnfit
-from lambdas.plan_deployment import Hosting, NoApprovedVersion
+from lambdas.plan_deployment import Clients, Hosting, NoApprovedVersion
 from tests.lambda_kit import (
     ALIAS,
     MACHINE,
     NOON,
     OPTIONS,
     PREFIX,
+    described_alias,
     described_config,
     described_endpoint,
+    described_model,
     described_package,
+    described_workflow,
     event,
     missing,
     package_arn,
     serving,
     stubbed,
+    workflow_version,
 )
 
 HOSTING = Hosting(
@@ -136,14 +140,28 @@ def test_an_event_that_is_none_raises_so_that_it_ends_in_the_dead_letter_queue(g
         model_package_changed.decide(given, OPTIONS, MACHINE, None, None)
 
 
-def planned(stub_sagemaker: Any, executions: list[dict[str, Any]], **given: Any) -> Any:
+def planned(
+    stub_sagemaker: Any,
+    executions: list[dict[str, Any]],
+    stub_states: Any = None,
+    ringing: tuple[str, ...] = (),
+    **given: Any,
+) -> Any:
     sagemaker, stub = stubbed("sagemaker")
     stub_sagemaker(stub)
     states, states_stub = stubbed("stepfunctions")
     states_stub.add_response("list_executions", {"executions": executions})
-    states_stub.add_client_error("describe_state_machine_alias", "ResourceNotFound", "no alias")
+    if stub_states:
+        stub_states(states_stub)
+    cloudwatch, cloudwatch_stub = stubbed("cloudwatch")
+    alarms = [
+        {"AlarmName": name, "StateValue": "ALARM" if name in ringing else "OK"}
+        for name in HOSTING.alarms
+    ]
+    cloudwatch_stub.add_response("describe_alarms", {"MetricAlarms": alarms})
+    clients = Clients(sagemaker, states, cloudwatch)
     entry = event("deployment_input") | given
-    return plan_deployment.plan(entry, EXECUTION, OPTIONS, HOSTING, sagemaker, states)
+    return plan_deployment.plan(entry, EXECUTION, OPTIONS, HOSTING, clients)
 
 
 def test_a_deployment_waits_for_the_older_one() -> None:
@@ -220,9 +238,10 @@ def test_a_version_that_is_not_approved_any_more_is_not_deployed(status: str) ->
     [
         ({"CustomerMetadataProperties": {}}, "confidence_threshold"),
         ({"ModelMetrics": {}}, "no evaluation"),
+        ({"InferenceSpecification": {"Containers": [{"Image": "i"}]}}, "names no model archive"),
     ],
 )
-def test_a_version_without_threshold_or_evaluation_is_refused(
+def test_a_version_without_threshold_evaluation_or_archive_is_refused(
     lacking: dict[str, Any], sentence: str
 ) -> None:
     def stub(stub: Any) -> None:
@@ -233,13 +252,28 @@ def test_a_version_without_threshold_or_evaluation_is_refused(
         planned(stub, [running("v3-now")])
 
 
-def rejected(*approved: tuple[int, datetime.datetime]) -> Any:
-    """Plans the rejection of version 3, which was deployed at noon and serves."""
+@pytest.mark.parametrize(
+    ("ringing", "watching"), [((), 2), (("latency",), 1), (("errors", "latency"), 0)]
+)
+def test_an_alarm_that_rings_before_the_canary_does_not_watch_it(
+    ringing: tuple[str, ...], watching: int
+) -> None:
+    def stub(stub: Any) -> None:
+        missing(stub, "describe_endpoint", "endpoint")
+        stub.add_response("describe_model_package", described_package())
+
+    plan = planned(stub, [running("v3-now")], ringing=ringing)
+    config = plan["deployment_config"].get("AutoRollbackConfiguration", {"Alarms": []})
+    assert len(config["Alarms"]) == watching
+    assert all(name in plan["reason"] for name in ringing)
+
+
+def rejected(approved: list[int], served: list[int]) -> Any:
+    """Plans the rejection of version 3, which serves. Both lists are oldest first."""
 
     def stub(stub: Any) -> None:
         serving(stub, 3)
         stub.add_response("describe_model_package", described_package(3, "Rejected"))
-        stub.add_response("describe_endpoint_config", described_config("c", "m"))
         empty: dict[str, Any] = {"ModelPackageSummaryList": [], "NextToken": "more"}
         stub.add_response("list_model_packages", empty)  # a page may be empty and have a successor
         rows = [
@@ -249,23 +283,89 @@ def rejected(*approved: tuple[int, datetime.datetime]) -> Any:
                 "CreationTime": NOON,
                 "ModelPackageStatus": "Completed",
             }
-            for version, _ in approved
+            for version in approved
         ]
         stub.add_response("list_model_packages", {"ModelPackageSummaryList": rows})
-        for version, moment in approved:
-            described = described_package(version, LastModifiedTime=moment)
-            stub.add_response("describe_model_package", described)
+        chosen = max(set(approved) & set(served), default=1)
+        expected = {"ModelPackageName": package_arn(chosen)}
+        stub.add_response("describe_model_package", described_package(chosen), expected)
 
-    return planned(stub, [running("v3-now")], decision="Rejected")
+    def stub_states(stub: Any) -> None:
+        numbered = list(enumerate(served, start=1))[::-1]
+        published = [
+            {"stateMachineVersionArn": workflow_version(number), "creationDate": NOON}
+            for number, _ in numbered
+        ]
+        stub.add_response("list_state_machine_versions", {"stateMachineVersions": published})
+        for number, version in numbered:
+            stub.add_response("describe_state_machine", described_workflow(number, version))
+        stub.add_response("describe_state_machine_alias", described_alias(len(served)))
+        stub.add_response("describe_state_machine", described_workflow(len(served), served[-1]))
+
+    return planned(stub, [running("v3-now")], stub_states, decision="Rejected")
 
 
-def test_a_rejection_brings_back_the_newest_version_approved_before() -> None:
-    before = NOON - datetime.timedelta(days=1)
-    plan = rejected((1, before), (2, before), (4, LATER))
+def test_a_rejection_brings_back_the_newest_approved_version_that_served() -> None:
+    plan = rejected(approved=[1, 2, 4], served=[1, 2, 3])
     assert plan["model_package_arn"] == package_arn(2)
     assert plan["previous"]["version"] == 3
 
 
-def test_a_rejection_with_nothing_before_it_alarms_and_changes_nothing() -> None:
+def test_a_rejection_passes_over_approved_versions_that_never_served() -> None:
+    plan = rejected(approved=[1, 2, 4], served=[1, 3])
+    assert plan["model_package_arn"] == package_arn(1)
+
+
+@pytest.mark.parametrize("approved", [[], [4]])
+def test_a_rejection_with_nothing_before_it_alarms_and_changes_nothing(approved: list[int]) -> None:
     with pytest.raises(NoApprovedVersion, match="it keeps serving"):
-        rejected((4, LATER))
+        rejected(approved, served=[3])
+
+
+def approved_while(served: int, proven: int | None, own: str, *ended: str) -> Any:
+    """Plans version 3 while `served` is behind the endpoint and `proven` in the workflow."""
+    execution = f"{EXECUTION.rpartition(':')[0]}:{own}"
+
+    def stub_states(stub: Any) -> None:
+        stub.add_response("list_executions", {"executions": [running(own)]})
+        stub.add_response("list_executions", {"executions": [running(name) for name in ended]})
+        if proven is None:
+            stub.add_client_error("describe_state_machine_alias", "ResourceNotFound", "no alias")
+            return
+        stub.add_response("describe_state_machine_alias", described_alias(7))
+        stub.add_response("describe_state_machine", described_workflow(7, proven))
+
+    sagemaker, stub = stubbed("sagemaker")
+    serving(stub, served)
+    stub.add_response("describe_model_package", described_package())
+    if proven not in (None, served):
+        model = f"{PREFIX}-v{proven}"
+        stub.add_response("describe_endpoint_config", described_config("config", model))
+        stub.add_response("describe_model", described_model(model, int(proven or 0)))
+    states, states_stub = stubbed("stepfunctions")
+    stub_states(states_stub)
+    cloudwatch, cloudwatch_stub = stubbed("cloudwatch")
+    cloudwatch_stub.add_response("describe_alarms", {"MetricAlarms": []})
+    clients = Clients(sagemaker, states, cloudwatch)
+    given = event("deployment_input")
+    return plan_deployment.plan(given, execution, OPTIONS, HOSTING, clients)
+
+
+@pytest.mark.parametrize(
+    ("served_since", "action"),
+    [("v2-20261122T120001000Z", "nothing"), ("v2-20261122T115959000Z", "deploy")],
+)
+def test_an_approval_does_not_undo_a_later_one_however_late_its_event_comes(
+    served_since: str, action: str
+) -> None:
+    plan = approved_while(2, 2, "v3-20261122T120000123Z", served_since, "v1-20261122T130000000Z")
+    assert plan["action"] == action
+
+
+def test_what_a_cut_off_deployment_left_is_nothing_to_go_back_to() -> None:
+    own = "v3-20261122T120000123Z"
+    plan = approved_while(3, 2, own)
+    assert plan["previous"]["version"] == 2
+    assert plan["previous"]["endpoint_config_name"].startswith(f"{PREFIX}-v2-")
+    assert approved_while(3, None, own)["previous"] is None
+    assert approved_while(3, 3, own)["previous"]["version"] == 3

@@ -102,6 +102,15 @@ def test_only_what_can_pass_on_a_second_try_is_called_not_ready(
         classification.classify(STATE, CALL, "run-1", runtime)
 
 
+def test_of_what_a_failing_model_says_the_first_line_is_told() -> None:
+    runtime, stub = stubbed("sagemaker-runtime")
+    said = "out of ideas\nTraceback (most recent call last):\n  File …"
+    fields = {"OriginalStatusCode": 500, "OriginalMessage": said}
+    stub.add_client_error("invoke_endpoint", "ModelError", "long", modeled_fields=fields)
+    with pytest.raises(classification.ModelFailed, match=r"failed: out of ideas$"):
+        classification.classify(STATE, CALL, "run-1", runtime)
+
+
 @pytest.mark.parametrize("image_data", ["", "not base64!", None])
 def test_a_state_without_an_image_is_refused(image_data: Any) -> None:
     with pytest.raises(classification.InvalidInput, match="image_data"):

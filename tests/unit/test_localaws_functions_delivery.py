@@ -141,6 +141,20 @@ def test_an_entry_that_nobody_delivered_is_there_for_the_next_process(tmp_path: 
     second.shutdown()
 
 
+def test_an_entry_stays_until_what_its_delivery_caused_is_kept(tmp_path: Path) -> None:
+    context, unsaved, done = make_context(tmp_path, Clock()), list[Any](), threading.Event()
+    queue = Queue(context, unsaved.append)
+    queue.register("test", lambda entry: done.set())
+    queue.recover()
+    queue.put("test")
+    assert done.wait(10)
+    until(lambda: len(unsaved) == 1)
+    assert len(context.store.all(KIND)) == 1
+    unsaved[0]()
+    assert context.store.all(KIND) == []
+    queue.shutdown()
+
+
 def test_a_handler_that_breaks_does_not_stop_the_others(tmp_path: Path) -> None:
     context, done = make_context(tmp_path, Clock()), threading.Event()
     queue = Queue(context)

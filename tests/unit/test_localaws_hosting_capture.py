@@ -140,6 +140,7 @@ def test_what_a_kill_left_is_uploaded_at_the_next_start_without_a_cut_line(
     with file.open("ab") as torn:
         torn.write(b'{"captureData":')
     capture.upload_leftovers(objects, tmp_path)
+    captured.close()  # finds its file gone, which is no error
     (item,) = objects.list("bucket", "capture/ep/AllTraffic/2026/03/04/12/")
     assert len(objects.read("bucket", item.key).splitlines()) == 1
 

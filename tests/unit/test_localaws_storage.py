@@ -246,6 +246,22 @@ def test_what_a_snapshot_could_not_read_back_is_not_written() -> None:
         pickles.dumps({"type": Path}, lambda value: None)
 
 
+def test_what_is_kept_elsewhere_is_a_reference_and_plain_values_are_not_asked_about() -> None:
+    asked: list[Any] = []
+
+    def refer(value: Any) -> tuple[str, ...] | None:
+        asked.append(value)
+        return ("path", str(value)) if isinstance(value, Path) else None
+
+    data = pickles.dumps({"there": Path("/a"), "plain": ["text", 1, (2.0, b"x")]}, refer)
+    found = pickles.loads(data, lambda reference: reference)
+    assert found == {"there": ("path", "/a"), "plain": ["text", 1, (2.0, b"x")]}
+    assert asked.count(Path("/a")) == 1
+    assert not any(isinstance(value, str | int | float | bytes | list) for value in asked)
+    with pytest.raises(pickle.UnpicklingError, match="a reference where none may be"):
+        pickles.loads(data)
+
+
 def test_locks_and_lambdas_inside_moto_are_made_anew() -> None:
     value = {
         "lock": threading.Lock(),
