@@ -11,12 +11,13 @@ anywhere else. A job may have more hours mounted than its window has, so the rea
   that a record of 10:00:03 in a file begun at 09:59:40 is read exactly once, with 09;
 - any other window, and a file outside of such folders, goes by each record's `inferenceTime`.
 
-Left out and counted: shadow traffic, records read before (same `eventId`), other endpoints' files.
+Left out and counted: shadow traffic, records that are among the last half million (same `eventId`),
+other endpoints' files.
 Broken is a line that is no record, and a record with a half that is missing or cannot be decoded.
 The latter is passed on all the same, since a record preprocessor makes a row with `decode_ok` 0 of
 it. The first few are named with file and line; more than 1 % of them end the reading with an error.
 
-Memory: one line, and 8 bytes a record to know duplicates by.
+Memory: one line, and the ids to know duplicates by: 12 MB at most (`seen`).
 """
 
 from __future__ import annotations

@@ -1,36 +1,43 @@
-"""Which ids came by before, in 8 bytes each."""
+"""Which ids came by lately, in 8 bytes each."""
 
 import numpy as np
 import numpy.typing as npt
 
-_RECENT = 1 << 16  # ids that are kept as Python objects before they go into the sorted array
+KEPT = 1 << 19  # ids at least that are remembered; more are forgotten together, the oldest first
+_RECENT = 1 << 15  # ids that are kept as Python objects before they go into the sorted array
+
+_Keys = npt.NDArray[np.int64]
 
 
 class Seen:
-    """A set of texts that is only ever asked while it grows.
+    """A set of the last half million texts at least, and of twice as many at most.
 
-    It keeps 64-bit hashes: among ten million ids the chance that any two are taken for one is
-    about 3 in a million.
+    A record is delivered twice within a file or in neighbouring ones, and the files come in the
+    order of their hours; so 524,288 records back is far enough, and memory has an end (about
+    12 MB). It keeps 64-bit hashes: among ten million ids the chance that any two are taken for one
+    is about 3 in a million.
     """
 
     def __init__(self) -> None:
         self._recent: set[int] = set()
-        self._sorted: npt.NDArray[np.int64] = np.empty(0, np.int64)
+        self._newer: _Keys = np.empty(0, np.int64)
+        self._older: _Keys = np.empty(0, np.int64)
 
     def add(self, text: str) -> bool:
         """Adds it; False when it was there."""
         key = hash(text)
-        if key in self._recent or self._is_old(key):
+        if key in self._recent or _holds(self._newer, key) or _holds(self._older, key):
             return False
         self._recent.add(key)
         if len(self._recent) == _RECENT:
-            self._sorted = np.concatenate([self._sorted, np.fromiter(self._recent, np.int64)])
-            self._sorted.sort(kind="stable")
+            self._newer = np.concatenate([self._newer, np.fromiter(self._recent, np.int64)])
+            self._newer.sort()
             self._recent.clear()
+            if self._newer.size >= KEPT:
+                self._older, self._newer = self._newer, np.empty(0, np.int64)
         return True
 
-    def _is_old(self, key: int) -> bool:
-        if not self._sorted.size:
-            return False
-        place = int(self._sorted.searchsorted(key))
-        return place < self._sorted.size and int(self._sorted[place]) == key
+
+def _holds(keys: _Keys, key: int) -> bool:
+    place = int(keys.searchsorted(key))
+    return place < keys.size and int(keys[place]) == key

@@ -10,7 +10,9 @@ records`.
 
 from __future__ import annotations
 
+import csv
 import gzip
+import io
 import json
 import logging
 from collections.abc import Iterator
@@ -18,7 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 import pyarrow as pa
-from pyarrow import csv
+from pyarrow import csv as arrow_csv
 
 from monitoring.analyzer import chunk, records
 from monitoring.analyzer.chunk import Chunk, Row
@@ -28,7 +30,8 @@ from monitoring.capture import BROKEN_SHARE, NAMED
 
 _LOG = logging.getLogger(__name__)
 
-BLOCK_BYTES = 2 << 20  # of CSV that is parsed at once: some 20,000 rows
+# Of CSV that is parsed at once, and the longest row. Arrow reads 32 blocks ahead, which count.
+BLOCK_BYTES = 256 << 10
 
 
 class Broken:
@@ -111,7 +114,7 @@ def _csv(settings: Settings) -> Iterator[Chunk]:
                     )
                 rows += batch.num_rows
                 yield chunk.of_batch(batch)
-        except (pa.ArrowInvalid, UnicodeDecodeError, OSError, EOFError) as error:
+        except (pa.ArrowInvalid, csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
             raise AnalyzerError(f"{path} cannot be read as CSV: {error}.") from error
     broken.judge(rows)
 
@@ -126,16 +129,16 @@ def _batches(path: Path, header: bool, broken: Broken) -> Iterator[Any]:
 
     names = _names(path, header)
     with _opened(path) as stream:
-        reader = csv.open_csv(
+        reader = arrow_csv.open_csv(
             stream,
-            read_options=csv.ReadOptions(
+            read_options=arrow_csv.ReadOptions(
                 column_names=names,
                 skip_rows=int(header),
                 block_size=BLOCK_BYTES,
-                use_threads=False,  # would read ahead, and take memory for it
+                use_threads=False,
             ),
-            parse_options=csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
-            convert_options=csv.ConvertOptions(
+            parse_options=arrow_csv.ParseOptions(newlines_in_values=True, invalid_row_handler=skip),
+            convert_options=arrow_csv.ConvertOptions(
                 column_types=dict.fromkeys(names, pa.string()),
                 null_values=[""],
                 strings_can_be_null=True,
@@ -145,19 +148,11 @@ def _batches(path: Path, header: bool, broken: Broken) -> Iterator[Any]:
 
 
 def _names(path: Path, header: bool) -> list[str]:
-    """The columns' names, from the first line."""
-    with _opened(path) as stream:
-        first = csv.open_csv(
-            stream,
-            read_options=csv.ReadOptions(autogenerate_column_names=True),
-            parse_options=csv.ParseOptions(invalid_row_handler=lambda row: "skip"),
-            convert_options=csv.ConvertOptions(strings_can_be_null=True),
-        )
-        count = len(first.schema.names)
-        if not header:
-            return [f"_c{position}" for position in range(count)]
-        row = first.read_next_batch().slice(0, 1).to_pylist()[0]
-    names = [str(value) if value is not None else "" for value in row.values()]
+    """The columns' names, from the first row. Raises AnalyzerError, and what readers raise."""
+    with io.TextIOWrapper(_opened(path), "utf-8-sig", newline="") as stream:
+        names = next(filter(None, csv.reader(stream)), [])
+    if not header:
+        return [f"_c{position}" for position in range(len(names))]
     twice = {name for name in names if names.count(name) > 1}
     if twice:
         raise AnalyzerError(f"{path}: its header names {', '.join(sorted(twice))} more than once.")

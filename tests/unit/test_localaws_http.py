@@ -7,9 +7,8 @@ from collections.abc import Iterable, Iterator
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
-from werkzeug.serving import BaseWSGIServer, make_server
-
 from localaws.http import Handler
+from werkzeug.serving import BaseWSGIServer, make_server
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:

@@ -232,26 +232,30 @@ def test_thin_windows_have_a_page_that_says_so(
     assert sentence in _text(compose(make())[0])
 
 
-def _huge_png() -> bytes:
-    """A kilobyte that says it has 3.6 thousand million pixels."""
+def _blank_png(side: int) -> bytes:
+    """A good PNG of one bit a pixel: few bytes, many pixels."""
 
     def chunk(kind: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + kind + body + struct.pack(">I", zlib.crc32(kind + body))
-        )
+        checksum = struct.pack(">I", zlib.crc32(kind + body))
+        return struct.pack(">I", len(body)) + kind + body + checksum
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 0, 0, 0, 0))
-    return (
-        b"\x89PNG\r\n\x1a\n"
-        + header
-        + chunk(b"IDAT", zlib.compress(bytes(9999)))
-        + chunk(b"IEND", b"")
-    )
+    header = struct.pack(">IIBBBBB", side, side, 1, 0, 0, 0, 0)
+    rows = zlib.compress(bytes(side * (side // 8 + 1)))
+    chunks = chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    return b"\x89PNG\r\n\x1a\n" + chunks
 
 
 @pytest.mark.parametrize(
     "image",
-    [None, b"", b"nonsense", kit.png()[:90], _huge_png(), b"\0" * 7_000_000, b"GIF89a" + bytes(99)],
+    [
+        None,
+        b"",
+        b"nonsense",
+        kit.png()[:90],
+        _blank_png(6_400),
+        b"\0" * 7_000_000,
+        b"GIF89a" + bytes(99),
+    ],
     ids=["none", "empty", "nonsense", "truncated", "bomb", "too long", "gif"],
 )
 def test_an_image_that_cannot_be_shown_leaves_its_place_and_its_answer(image: bytes | None) -> None:
@@ -259,6 +263,10 @@ def test_an_image_that_cannot_be_shown_leaves_its_place_and_its_answer(image: by
     html, _ = compose(kit.given([kit.observation(0, 0, 0.6, image=image)]))
     assert "image not captured" in _text(html) or "image cannot be decoded" in _text(html)
     assert "id-000000" in _text(html)
+
+
+def test_an_image_with_the_pixels_of_a_photograph_is_shown() -> None:
+    assert decode(_blank_png(4_000)) is not None
 
 
 def test_a_thumbnail_is_small_and_carries_nothing_but_pixels() -> None:
