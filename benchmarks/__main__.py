@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import engine, prepare
+from benchmarks import engine, features, monitoring, prepare
 
 RESULTS = Path(__file__).with_name("results.json")
 
@@ -23,6 +23,8 @@ def main() -> None:
         },
         "prepare": prepare.main([]),
         "engine": engine.main([]),
+        "features": features.main([]),
+        "monitoring": monitoring.main([]),
     }
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(f"\nwritten: {RESULTS}")

@@ -10,7 +10,7 @@ _Keys = npt.NDArray[np.int64]
 
 
 class Seen:
-    """A set of the last half million texts at least, and of twice as many at most.
+    """A set of the last `kept` texts at least, and of little more than twice as many at most.
 
     A record is delivered twice within a file or in neighbouring ones, and the files come in the
     order of their hours; so 524,288 records back is far enough, and memory has an end (about
@@ -18,7 +18,8 @@ class Seen:
     is about 3 in a million.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, kept: int = KEPT) -> None:
+        self._kept = kept
         self._recent: set[int] = set()
         self._newer: _Keys = np.empty(0, np.int64)
         self._older: _Keys = np.empty(0, np.int64)
@@ -33,7 +34,7 @@ class Seen:
             self._newer = np.concatenate([self._newer, np.fromiter(self._recent, np.int64)])
             self._newer.sort()
             self._recent.clear()
-            if self._newer.size >= KEPT:
+            if self._newer.size >= self._kept:
                 self._older, self._newer = self._newer, np.empty(0, np.int64)
         return True
 

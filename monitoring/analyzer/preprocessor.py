@@ -17,6 +17,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from monitoring import record_preprocessor
 from monitoring.analyzer.chunk import Row
 from monitoring.analyzer.settings import AnalyzerError
 
@@ -24,10 +25,14 @@ _LOG = logging.getLogger("preprocessor")
 
 
 class Preprocessor:
-    """The script's `preprocess_handler`. Raises AnalyzerError when it cannot be loaded."""
+    """The script's `preprocess_handler`. Raises AnalyzerError when it cannot be loaded.
+
+    `is_ours` says that the script is `monitoring/record_preprocessor.py`, byte for byte.
+    """
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self.is_ours = path.read_bytes() == Path(record_preprocessor.__file__).read_bytes()
         handler = load(path, "preprocess_handler", "record preprocessor")
         # Only a second parameter that is called so gets the logger.
         takes_logger = "logger" in inspect.signature(handler).parameters

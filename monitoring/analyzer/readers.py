@@ -115,7 +115,10 @@ def _csv(settings: Settings) -> Iterator[Chunk]:
                 rows += batch.num_rows
                 yield chunk.of_batch(batch)
         except (pa.ArrowInvalid, csv.Error, UnicodeDecodeError, OSError, EOFError) as error:
-            raise AnalyzerError(f"{path} cannot be read as CSV: {error}.") from error
+            what = str(error)
+            if "straddling" in what:
+                what = f"a row is longer than {BLOCK_BYTES >> 10} KiB (is a quote left open?)"
+            raise AnalyzerError(f"{path} cannot be read as CSV: {what}.") from error
     broken.judge(rows)
 
 
@@ -133,7 +136,7 @@ def _batches(path: Path, header: bool, broken: Broken) -> Iterator[Any]:
             stream,
             read_options=arrow_csv.ReadOptions(
                 column_names=names,
-                skip_rows=int(header),
+                skip_rows_after_names=int(header),  # a whole row, with its line breaks
                 block_size=BLOCK_BYTES,
                 use_threads=False,
             ),

@@ -17,6 +17,7 @@ from monitoring import capture
 from monitoring.analyzer.chunk import Row
 from monitoring.analyzer.preprocessor import Preprocessor
 from monitoring.analyzer.settings import AnalyzerError, Settings
+from monitoring.features import features
 from monitoring.record import Part, Record
 
 _LOG = logging.getLogger(__name__)
@@ -35,12 +36,15 @@ def rows(settings: Settings, preprocessor: Preprocessor | None) -> Iterator[Row]
         endpoint=settings.get("sagemaker_endpoint_name"),
         halves=tuple(names),
     )
-    for number, record in enumerate(reading, 1):
-        if preprocessor:
-            where = f"record {number} ({record.event_metadata.event_id})"
-            yield from preprocessor.rows(record, where)
-        else:
-            yield _row(record, names, merged)
+    if preprocessor and preprocessor.is_ours:
+        yield from features(reading)  # the same rows, faster
+    else:
+        for number, record in enumerate(reading, 1):
+            if preprocessor:
+                where = f"record {number} ({record.event_metadata.event_id})"
+                yield from preprocessor.rows(record, where)
+            else:
+                yield _row(record, names, merged)
     counts = reading.counts
     _LOG.info("Read %d records of %d files.", counts.records, counts.files)
     if counts.broken:

@@ -139,7 +139,7 @@ def test_clean_traffic_rarely_alarms_and_a_brightness_shift_of_one_deviation_nea
     assert false < 0.02 * 200
     shifted = [against(document, baseline, traffic(random, 500, 0.6)) for _ in range(100)]
     assert sum(("brightness", "baseline_drift_check") in kinds(one) for one in shifted) >= 99
-    assert all(kinds(one) <= [("brightness", "baseline_drift_check")] for one in shifted)
+    assert all({*kinds(one)} <= {("brightness", "baseline_drift_check")} for one in shifted)
 
 
 def test_the_penalty_is_that_of_the_published_comparison() -> None:
@@ -187,13 +187,26 @@ def test_a_renamed_column_does_not_go_unnoticed() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("columns", "check"),
+    [("acd", "extra_column_check"), ("c", "missing_column_check")],
+)
+def test_where_the_number_of_columns_differs_only_the_difference_is_reported(
+    columns: str, check: str
+) -> None:
+    found = compared({"a": [1.0], "b": [1.0]}, {name: [1.0] for name in columns})
+    assert [kind for _, kind in kinds(found)] == [check]
+
+
 @pytest.mark.parametrize("key", ["monitoringConfigOverrides", "monitoring_config_overrides"])
-def test_a_feature_may_override_the_thresholds_under_either_name(key: str) -> None:
+@pytest.mark.parametrize(
+    "drift", [{"comparison_threshold": 0.9}, {"perform_comparison": "Disabled"}]
+)
+def test_a_feature_may_override_the_settings_under_either_name(key: str, drift: Json) -> None:
     base = {"x": list(np.linspace(0, 1, 1000)), "y": list(np.linspace(0, 1, 1000))}
     moved = {name: [value + 0.4 for value in values] for name, values in base.items()}
     baseline = statistics.build(profile_of(base))
     document = constraints.suggest(baseline)
-    drift = {"comparison_threshold": 0.9}
     document["features"][0][key] = {"distribution_constraints": drift}
     found = against(document, baseline, moved)
     assert kinds(found) == [("y", "baseline_drift_check")]
@@ -226,6 +239,44 @@ def test_categories_are_compared_among_any_number_of_new_ones() -> None:
     assert kinds(found) == [("c", "categorical_values_check"), ("c", "baseline_drift_check")]
     assert "Only 50.0% of data" in found.violations[0]["description"]
     assert found.distances["c"] == pytest.approx(0.5 - 1.8 * np.sqrt(2 / 600))
+
+
+def test_values_that_a_person_added_to_a_domain_are_counted_among_any_number_of_new_ones() -> None:
+    baseline = statistics.build(profile_of({"c": ["a", "b"] * 300}))
+    document = constraints.suggest(baseline)
+    document["features"][0]["string_constraints"]["domains"].append("z")
+    found = against(document, baseline, {"c": ["z"] * 900 + [f"new {n}" for n in range(300)]})
+    assert "Only 75.0% of data" in found.violations[0]["description"]
+
+
+def test_an_empty_domain_allows_any_value() -> None:
+    document = constraints.suggest(statistics.build(profile_of({"c": ["a"]})))
+    document["features"][0]["string_constraints"]["domains"] = []
+    assert against(document, None, {"c": ["b"]}).violations == []
+
+
+@pytest.mark.parametrize(("least", "expected"), [(0.0, True), (0.5, True), (-0.5, False)])
+def test_zero_is_not_negative(least: float, expected: bool) -> None:
+    document = constraints.suggest(statistics.build(profile_of({"x": [least, 1.0]})))
+    assert document["features"][0]["num_constraints"] == {"is_non_negative": expected}
+
+
+@pytest.mark.parametrize(
+    ("key", "name"), [("comparison_threshold", "x"), ("categorical_comparison_threshold", "c")]
+)
+def test_numbers_and_categories_have_a_threshold_each_and_may_reach_it(key: str, name: str) -> None:
+    base: Table = {"c": ["a"] * 4 + ["b"] * 4, "x": [0.0] * 4 + [1.0] * 4}
+    current: Table = {"c": ["a"] * 8, "x": [0.0] * 8}  # both are 0.5 away
+    both = {"comparison_threshold": 0.5, "categorical_comparison_threshold": 0.5}
+    assert compared(base, current, {"comparison_method": "Simple"} | both).violations == []
+    strict = compared(base, current, {"comparison_method": "Simple"} | both | {key: 0.49})
+    assert kinds(strict) == [(name, "baseline_drift_check")]
+
+
+def test_numbers_that_became_text_are_a_matter_of_types_not_of_distance() -> None:
+    found = compared({"x": ["1", "2"] * 50}, {"x": ["8"] * 99 + ["none"]})
+    assert kinds(found) == [("x", "data_type_check")]
+    assert found.distances == {}
 
 
 def test_chi_squared_is_refused_by_name() -> None:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitoring.analyzer import column
+from monitoring.analyzer import column, constraints, statistics
 from monitoring.analyzer.profile import Feature, Profile
 
 _FRACTIONAL = re.compile(r"(-|\+)? ?[0-9]*\.[0-9]*")
@@ -96,6 +96,25 @@ def test_more_than_120_categories_are_not_kept_except_for_the_known_ones() -> No
     assert not feature.categories.complete
     assert feature.categories.counts == {"c3": 4}
     assert feature.distinct.estimate() == pytest.approx(150)
+
+
+def test_the_statistics_of_very_many_categories_estimate_their_number_and_list_none() -> None:
+    profile = Profile()
+    texts = [f"c{number}" for number in range(1_000)]
+    profile.add({"c": column.from_texts(pa.array([*texts, *texts]))}, 2_000)
+    document = statistics.build(profile)
+    found = document["features"][0]["string_statistics"]
+    assert found["distinct_count"] == pytest.approx(1_000, rel=0.05)
+    assert "distribution" not in found
+    assert "string_constraints" not in constraints.suggest(document)["features"][0]
+
+
+def test_signs_without_digits_have_statistics_but_no_distribution() -> None:
+    profile = Profile()
+    profile.add({"x": column.from_texts(pa.array(["-", "-", None]))}, 3)
+    found = statistics.build(profile)["features"][0]["numerical_statistics"]
+    assert (found["min"], found["max"], found["completeness"]) == (0.0, 0.0, 2 / 3)
+    assert "distribution" not in found
 
 
 def test_a_column_that_some_rows_lack_is_missing_there() -> None:

@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,8 @@ import pytest
 from PIL import Image
 
 from monitoring.analyzer.__main__ import main, run
+from monitoring.features import Row, features
+from monitoring.record import Record
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
@@ -294,6 +296,33 @@ def test_darker_images_are_found_through_the_projects_own_preprocessor(job: Job)
     drifted = {(one["feature_name"], one["constraint_check_type"]) for one in found}
     assert ("brightness", "baseline_drift_check") in drifted
     assert "confidence" not in {feature for feature, _ in drifted}
+
+
+def test_only_our_own_script_takes_the_fast_way_and_both_ways_give_the_same_statistics(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # (Up to 2,048 values a sketch is exact; above, the library compacts by chance in each run.)
+    ours = ROOT / "monitoring" / "record_preprocessor.py"
+    same, other = job.root / "same.py", job.root / "other.py"
+    same.write_bytes(ours.read_bytes())
+    other.write_bytes(ours.read_bytes() + b"# of somebody else\n")
+    broken = record(200, "AAAA", "[NaN, 0.1]", encoding="BASE64", said="JSON")
+    job.write("a.jsonl", images(120, 200) + broken)
+    fast: list[int] = []
+
+    def counted(records: Iterable[Record]) -> Iterator[Row]:
+        for row in features(records):
+            fast.append(1)
+            yield row
+
+    monkeypatch.setattr("monitoring.analyzer.records.features", counted)
+    written = []
+    for script, expected in ((same, 201), (other, 0)):
+        fast.clear()
+        assert job.run(CAPTURE, record_preprocessor_script=str(script)) == 0, job.message
+        assert len(fast) == expected
+        written.append((job.output / "statistics.json").read_bytes())
+    assert written[0] == written[1]
 
 
 @pytest.mark.parametrize(
