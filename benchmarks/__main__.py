@@ -6,7 +6,8 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import engine, features, monitoring, prepare
+from benchmarks import engine, features, monitoring, prepare, serving, workflow
+from benchmarks.deployed import deployed
 
 RESULTS = Path(__file__).with_name("results.json")
 
@@ -26,6 +27,9 @@ def main() -> None:
         "features": features.main([]),
         "monitoring": monitoring.main([]),
     }
+    with deployed() as place:
+        results["workflow"] = workflow.measure(place)
+        results["serving"] = serving.measure(place)
     RESULTS.write_text(json.dumps(results, indent=2) + "\n", encoding="utf-8")
     print(f"\nwritten: {RESULTS}")
 

@@ -15,19 +15,18 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 HOME = ROOT / ".scones" / "peers"
-_LISTS = Path(__file__).with_name("peers")
+LISTS = Path(__file__).with_name("peers")
 
 
 @functools.cache
-def python(name: str) -> Path | None:
+def python(name: str, lists: Path = LISTS, home: Path = HOME) -> Path | None:
     """The interpreter of this peer's environment; None, and a line that says why, without one."""
-    requirements = _LISTS / f"{name}.txt"
-    folder = HOME / name
+    requirements, folder = lists / f"{name}.txt", home / name
     interpreter, stamp = folder / "bin" / "python", folder / "installed"
     wanted = hashlib.sha256(requirements.read_bytes() + sys.version.encode()).hexdigest()
     if stamp.is_file() and stamp.read_text() == wanted:
         return interpreter
-    print(f"installing {name} into {folder.relative_to(ROOT)} (once) …", flush=True)
+    print(f"installing {name} into {folder} (once) …", flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     venv.create(folder, with_pip=True)
     pip = [str(interpreter), "-m", "pip", "--disable-pip-version-check", "install", "--quiet"]

@@ -52,10 +52,10 @@ def main(argv: Sequence[str] | None = None) -> dict[str, object]:
         folder = Path(temporary)
         if args.data is None:
             print("no archive of two classes here (set SCONES_DATA): made one of its shape")
-            args.data = _build(folder / NAME, train=1_000, test=200, share=1.0)
+            args.data = build_apart(folder / NAME, train=1_000, test=200, share=1.0)
         figures |= _side_by_side(args.data, folder, args.repeats)
         if not args.no_full:
-            full = _build(folder / "full.tar.gz", train=50_000, test=10_000, share=0.02)
+            full = build_apart(folder / "full.tar.gz", train=50_000, test=10_000, share=0.02)
             figures |= _full_size(full, folder)
     if args.json:
         args.json.write_text(json.dumps(figures, indent=2) + "\n")
@@ -149,7 +149,7 @@ def _measure(arguments: Sequence[str]) -> Measured:
     return Measured(wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss * 1024)
 
 
-def _build(path: Path, train: int, test: int, share: float) -> Path:
+def build_apart(path: Path, train: int, test: int, share: float) -> Path:
     """Makes an archive in a process of its own, whose memory does not count as ours."""
     call = f"from benchmarks.prepare import build; build({str(path)!r}, {train}, {test}, {share})"
     subprocess.run([sys.executable, "-c", call], cwd=ROOT, check=True)

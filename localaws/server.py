@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from moto.moto_server.werkzeug_app import MotoRequestHandler
 from werkzeug.serving import BaseWSGIServer, make_server
 
 from localaws.alarms.measures import Measures
@@ -33,6 +32,7 @@ from localaws.hosting.live import Hosting
 from localaws.hosting.metrics import Metrics
 from localaws.hosting.runtime import Runtime
 from localaws.hosting.spec import Limits
+from localaws.http import Handler
 from localaws.identity import Identity
 from localaws.jobs.logs import CloudWatchLogs
 from localaws.jobs.runner import Runner
@@ -197,6 +197,7 @@ class Server:
 
     def stop(self) -> None:
         """Takes no more requests, lets the components end, and writes everything."""
+        self._http.is_closing = True  # type: ignore[attr-defined]  # our handler looks at it
         self._http.shutdown()
         for component in reversed(self._components):
             if hasattr(component, "shutdown"):
@@ -207,22 +208,9 @@ class Server:
         log.info("stopped")
 
 
-class _Handler(MotoRequestHandler):
-    """moto's handler, without a line in the log for each request and without Nagle's delay."""
-
-    disable_nagle_algorithm = True
-
-    def log(self, type: str, message: str, *args: Any) -> None:
-        if type == "error":
-            log.error(message, *args)
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        log.debug("%s %s", self.requestline, code)
-
-
 def _listen(port: int) -> BaseWSGIServer:
     try:
-        server = make_server(HOST, port, _unready, threaded=True, request_handler=_Handler)
+        server = make_server(HOST, port, _unready, threaded=True, request_handler=Handler)
     except (OSError, SystemExit):  # werkzeug ends the process when the port is taken
         raise LocalAwsError(f"Port {port} is in use: choose another one.") from None
     server.daemon_threads = True  # type: ignore[attr-defined]  # from socketserver's mix-in

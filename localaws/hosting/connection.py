@@ -1,20 +1,27 @@
-"""Connections to a model server's socket file, kept open from one request to the next."""
+"""Connections to a model server's socket file, kept open from one request to the next.
 
-import http.client
+At the other end is `model_server.http`, so this speaks the little HTTP that it speaks: the standard
+library's client costs more than a small network's layer, for its answers' heads alone.
+"""
+
 import os
 import socket
 import threading
 import time
 from collections import deque
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 
 class Reply(NamedTuple):
-    """What a model server answered, and the seconds from the request's first byte to its last."""
+    """What a model server answered, and the seconds from the request's first byte to its last.
+
+    Names of headers are in lower case.
+    """
 
     status: int
-    headers: http.client.HTTPMessage
+    headers: Mapping[str, str]
     body: bytes
     seconds: float
 
@@ -23,15 +30,45 @@ class NotReached(ConnectionError):
     """There was nobody to take the request; it may be sent again."""
 
 
-class _Connection(http.client.HTTPConnection):
-    def __init__(self, path: str, timeout: float) -> None:
-        super().__init__("localhost", timeout=timeout)
-        self._path = path
+class _Connection:
+    """One socket. OSError when it cannot be reached or ends too early."""
 
-    def connect(self) -> None:
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        self.sock.connect(self._path)
+    def __init__(self, path: str, timeout: float) -> None:
+        self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self._socket.settimeout(timeout)
+        self._reader = self._socket.makefile("rb")
+        self._path: str | None = path
+
+    def send(self, method: str, path: str, body: bytes, headers: Mapping[str, str]) -> None:
+        if self._path:
+            self._socket.connect(self._path)
+            self._path = None
+        given = {"Host": "localhost", **headers, "Content-Length": str(len(body))}
+        lines = [f"{method} {path} HTTP/1.1", *(f"{name}: {given[name]}" for name in given)]
+        self._socket.sendall("\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + body)
+
+    def receive(self) -> tuple[int, dict[str, str], bytes]:
+        """Status, headers and body."""
+        status = self._line().split(None, 2)[1]
+        headers: dict[str, str] = {}
+        while line := self._line():
+            name, _, value = line.partition(":")
+            headers[name.lower()] = value.strip()
+        length = int(headers["content-length"])
+        body = self._reader.read(length)
+        if len(body) < length:
+            raise ConnectionError("the answer is cut off")
+        return int(status), headers, body
+
+    def _line(self) -> str:
+        line = self._reader.readline()
+        if not line.endswith(b"\n"):
+            raise ConnectionError("the answer is cut off")
+        return line.decode("latin-1").rstrip("\r\n")
+
+    def close(self) -> None:
+        self._reader.close()
+        self._socket.close()
 
 
 class Connections:
@@ -54,23 +91,24 @@ class Connections:
         began = time.perf_counter()
         connection = self._send(method, path, body, headers)
         try:
-            response = connection.getresponse()
-            content = response.read()
+            status, answered, content = connection.receive()
         except TimeoutError:
             connection.close()
             raise
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
             connection.close()
             raise ConnectionError(f"the model server is gone: {error}") from error
-        if not response.will_close:
+        if answered.get("connection") == "close":
+            connection.close()
+        else:
             self._idle.append(connection)
-        return Reply(response.status, response.headers, content, time.perf_counter() - began)
+        return Reply(status, answered, content, time.perf_counter() - began)
 
     def _send(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> _Connection:
         while True:
             connection, is_fresh = self._take()
             try:
-                connection.request(method, path, body, headers)
+                connection.send(method, path, body, headers)
                 return connection
             except TimeoutError:
                 connection.close()

@@ -133,7 +133,7 @@ class Runtime:
         )
         if reply is None or status >= 400:
             self._raise_model_error(name, asked)
-        content_type = reply.headers.get("Content-Type")
+        content_type = reply.headers.get("content-type")
         if fleet.capture and status < 300:
             fleet.capture.add(
                 variant,
@@ -148,8 +148,8 @@ class Runtime:
             )
         headers = [("x-Amzn-Invoked-Production-Variant", variant)]
         for header in ("Content-Type", _ATTRIBUTES):
-            if header in reply.headers:
-                headers.append((header, reply.headers[header]))
+            if header.lower() in reply.headers:
+                headers.append((header, reply.headers[header.lower()]))
         return 200, headers, reply.body
 
     def _read(self, environ: WSGIEnvironment) -> dict[str, Any]:

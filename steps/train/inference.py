@@ -11,13 +11,14 @@ Source: "Deploy PyTorch Models", SageMaker Python SDK (model_fn, input_fn, predi
 import io
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
-from torch import Tensor
+from torch import Tensor, nn
 
 from steps.train.network import Network
 
@@ -25,14 +26,27 @@ SIDE = 32
 CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
 FORMATS = ("PNG", "JPEG")
 PIXEL_LIMIT = 50_000_000  # a file of some kilobytes can claim to unfold to gigabytes
+_WARM_UP = 5  # passes after which torch has looked at the shapes and settled on a plan
 
 
 class Model(NamedTuple):
-    """The network, and the temperature that makes its probabilities honest."""
+    """Logits of images (B, 3, 32, 32), made ready for inference, and where they are computed."""
 
-    network: Network
-    temperature: float
+    logits: Callable[[Tensor], Tensor]
     device: torch.device
+
+
+class _Calibrated(nn.Module):
+    """The mean of the logits of image and mirror, over the temperature that makes them honest."""
+
+    def __init__(self, network: Network, temperature: float) -> None:
+        super().__init__()
+        self.network, self.temperature = network, temperature
+
+    def forward(self, images: Tensor) -> Tensor:
+        logits = self.network(torch.cat([images, images.flip(3)]))  # both in one pass
+        mean: Tensor = logits.view(2, -1, 2).mean(0) / self.temperature
+        return mean
 
 
 def model_fn(model_dir: str) -> Model:
@@ -43,8 +57,19 @@ def model_fn(model_dir: str) -> Model:
     state = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
     network.load_state_dict(state)
     metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
-    network.to(device).eval()
-    return Model(network, float(metadata["temperature"]), device)
+    calibrated = _Calibrated(network, float(metadata["temperature"])).to(device).eval()
+    return Model(_for_inference(calibrated, torch.rand(1, 3, SIDE, SIDE, device=device)), device)
+
+
+def _for_inference(network: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
+    """The same function in half the time: batch norms folded into the convolutions before them,
+    weights laid out for the processor once and not at every call. Any batch size will do."""
+    with torch.no_grad():
+        traced = torch.jit.trace(network, example)  # type: ignore[no-untyped-call]  # torch's own
+        ready: Callable[[Tensor], Tensor] = torch.jit.optimize_for_inference(traced)
+        for _ in range(_WARM_UP):
+            ready(example)
+    return ready
 
 
 def input_fn(body: bytes, content_type: str) -> Tensor:
@@ -78,10 +103,9 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def predict_fn(images: Tensor, model: Model) -> Tensor:
-    """Probabilities (B, 2): mean of the logits of image and mirror, over the temperature."""
+    """Probabilities (B, 2) of the two classes."""
     with torch.inference_mode():
-        logits = model.network.mirrored(images.to(model.device)) / model.temperature
-        return logits.double().softmax(dim=1).cpu()
+        return model.logits(images.to(model.device)).double().softmax(dim=1).cpu()
 
 
 def output_fn(prediction: Tensor, accept: str) -> str:

@@ -132,6 +132,6 @@ def test_a_server_that_closes_takes_nothing_more_from_an_open_connection(
     connection.request("GET", "/ignore")
     connection.getresponse().read()
     server.is_closing = True  # type: ignore[attr-defined]  # as localaws.server does
+    connection.request("GET", "/ignore")
     with pytest.raises(http.client.RemoteDisconnected):
-        connection.request("GET", "/ignore")
         connection.getresponse()

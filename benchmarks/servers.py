@@ -1,0 +1,154 @@
+"""The servers that are compared, each with the same model archive. Ports are free ones.
+
+`endpoint` is ours: InvokeEndpoint of the deployed endpoint, signed, with data capture. `torchserve`
+and `litserve` start the peers with what is best for their throughput on two cores (tried by hand:
+one or two workers, one or two API servers): a worker with one thread a core, no line in the log for
+a request, no metrics of the machine. None of the three puts requests into batches.
+"""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tarfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
+
+from benchmarks import peers
+from benchmarks.deployed import Deployed
+from benchmarks.load import Client, Target, request
+
+HERE = Path(__file__).parent
+WORKERS = os.cpu_count() or 1
+API_SERVERS = WORKERS  # LitServe's processes in front of the workers; its default
+_START_SECONDS = 120.0
+_PNG = {"Content-Type": "image/png"}
+_QUIET = """<Configuration status="ERROR"><Appenders><Console name="out"/></Appenders>
+<Loggers><Root level="WARN"><AppenderRef ref="out"/></Root></Loggers></Configuration>"""
+
+
+def endpoint(place: Deployed, images: Sequence[bytes]) -> Target:
+    """Requests are signed beforehand; a signature lasts for some minutes."""
+    port = urlsplit(place.url).port
+    assert port is not None
+    path = f"/endpoints/{place.resources().endpoint_name}/invocations"
+    requests = []
+    for image in images:
+        signed = AWSRequest("POST", f"http://127.0.0.1:{port}{path}", data=image, headers=_PNG)
+        SigV4Auth(place.session.get_credentials(), "sagemaker", place.session.region_name).add_auth(
+            signed
+        )
+        headers = {**dict(signed.headers.items()), "Host": f"127.0.0.1:{port}"}
+        requests.append(request(path, headers, image))
+    return Target("endpoint", port, requests)
+
+
+@contextlib.contextmanager
+def torchserve(archive: Path, folder: Path, images: Sequence[bytes]) -> Iterator[Target | None]:
+    """TorchServe; None where it or `java` is missing."""
+    python = peers.python("torchserve") if shutil.which("java") else None
+    if not shutil.which("java"):
+        peers.missing("torchserve", "there is no `java` here (Debian: openjdk-17-jre-headless)")
+    if python is None:
+        yield None
+        return
+    folder.mkdir()
+    shutil.copy(archive, folder / "model.tar.gz")
+    handler = str(HERE / "torchserve_handler.py")
+    pack = ["--model-name", "scones", "--version", "1", "--handler", handler]
+    archiver = [str(python.with_name("torch-model-archiver")), *pack]
+    subprocess.run([*archiver, "--extra-files", "model.tar.gz"], cwd=folder, check=True)
+    port = _free_port()
+    (folder / "config.properties").write_text(_torchserve_settings(port))
+    (folder / "quiet.xml").write_text(_QUIET)
+    command = [str(python.with_name("torchserve")), "--start", "--foreground", "--ncs"]
+    command += ["--ts-config", "config.properties", "--log-config", "quiet.xml"]
+    command += ["--model-store", ".", "--models", "scones=scones.mar"]
+    requests = [request("/predictions/scones", _PNG, image) for image in images]
+    with _running("torchserve", command, python, folder) as process:
+        yield _ready(Target("torchserve", port, requests), process, folder)
+
+
+def _torchserve_settings(port: int) -> str:
+    settings = {
+        "inference_address": f"http://127.0.0.1:{port}",
+        **{f"{n}_address": f"http://127.0.0.1:{_free_port()}" for n in ("management", "metrics")},
+        **{f"grpc_{n}_port": _free_port() for n in ("inference", "management")},
+        "default_workers_per_model": WORKERS,
+        "disable_token_authorization": "true",
+        "disable_system_metrics": "true",
+    }
+    return "".join(f"{name}={value}\n" for name, value in settings.items())
+
+
+@contextlib.contextmanager
+def litserve(archive: Path, folder: Path, images: Sequence[bytes]) -> Iterator[Target | None]:
+    """LitServe; None where it is missing."""
+    python = peers.python("litserve")
+    if python is None:
+        yield None
+        return
+    model = unpacked(archive, folder)
+    port = _free_port()
+    program = str(HERE / "litserve_server.py")
+    command = [str(python), program, str(model), str(port), str(WORKERS), str(API_SERVERS)]
+    requests = [request("/predict", _PNG, image) for image in images]
+    with _running("litserve", command, python, folder) as process:
+        yield _ready(Target("litserve", port, requests), process, folder)
+
+
+def unpacked(archive: Path, folder: Path) -> Path:
+    """The archive's contents, in a folder below this one."""
+    (folder / "model").mkdir(parents=True)
+    with tarfile.open(archive) as packed:
+        packed.extractall(folder / "model", filter="data")
+    return folder / "model"
+
+
+@contextlib.contextmanager
+def _running(
+    name: str, command: list[str], python: Path, folder: Path
+) -> Iterator["subprocess.Popen[bytes]"]:
+    """The peer in a session of its own, because it leaves its workers behind when it is ended."""
+    environment = os.environ | {
+        "OMP_NUM_THREADS": "1",
+        "TMPDIR": str(folder),  # where TorchServe notes that it runs; another one may
+        "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    with open(folder / f"{name}.log", "wb") as out:
+        process = subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=out, stderr=out, start_new_session=True
+        )
+    try:
+        yield process
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+
+
+def _ready(target: Target, process: "subprocess.Popen[bytes]", folder: Path) -> Target | None:
+    """The target once it answers; None, and its last words, when it does not."""
+    deadline = time.monotonic() + _START_SECONDS
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError, RuntimeError):
+            Client(target).ask(0)
+            return target
+        time.sleep(0.2)
+    log = (folder / f"{target.name}.log").read_text(errors="replace")
+    words = [line for line in log.splitlines() if line and not line[0].isspace()]  # no traces
+    peers.missing(target.name, words[-1] if words else "it does not answer")
+    return None
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
