@@ -1,4 +1,4 @@
-"""Traffic is watched in an account that Model Monitor refuses: from the outside, by what is left."""
+"""Traffic is watched in an account that Model Monitor refuses: read by what is left behind."""
 
 import json
 from collections.abc import Iterator

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Iterator
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 import pytest
-from localaws.http import Handler
 from werkzeug.serving import BaseWSGIServer, make_server
+
+from localaws.http import Handler
 
 
 def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
