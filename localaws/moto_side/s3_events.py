@@ -9,7 +9,9 @@ import itertools
 import logging
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any
 
 import moto.s3.notifications as notifications
@@ -26,6 +28,17 @@ _REASONS = {
 }
 _sequence = itertools.count(time.time_ns())  # rises, also over a restart
 _by_moto = notifications.send_event
+_writing: ContextVar[bool] = ContextVar("writing", default=False)
+
+
+@contextmanager
+def writing() -> Iterator[None]:
+    """Inside, an object is put or copied: the tags that it comes with are no event of their own."""
+    token = _writing.set(True)
+    try:
+        yield
+    finally:
+        _writing.reset(token)
 
 
 def install(notified: Callable[[], Any], ready: Callable[[], Any]) -> None:
@@ -34,6 +47,8 @@ def install(notified: Callable[[], Any], ready: Callable[[], Any]) -> None:
     """
 
     def send_event(account_id: str, event_name: Any, bucket: Any, key: Any) -> None:
+        if _writing.get() and "ObjectTagging" in event_name:
+            return
         if bucket.notification_configuration is not None:
             ready()
             _by_moto(account_id, event_name, bucket, key)
