@@ -32,6 +32,7 @@ setup(
     install_requires=[
         "boto3>=1.43",
         "click>=8.1",
+        "Jinja2>=3.1",
         "matplotlib>=3.9",
         "numpy>=2",
         "pillow>=11",
@@ -39,6 +40,7 @@ setup(
         "PyYAML>=6",
         "requests>=2.32",
         "rich>=13",
+        "scipy>=1.13",
         "sagemaker>=3.27,<4",
         "urllib3>=2",
     ],
@@ -46,6 +48,7 @@ setup(
         # What the embedded AWS is made of, and what stands for the jobs' images.
         "local": [
             "awslambdaric>=4.2",
+            "datasketches>=5.2",
             # Exactly: its state on disk is moto's own objects.
             "moto[cloudformation,events,iam,s3,server,stepfunctions,sts]==5.2.5",
             "psutil>=6",
@@ -64,5 +67,6 @@ setup(
             "types-requests",
         ],
     },
+    package_data={"monitoring.report": ["template.html"]},
     entry_points={"console_scripts": ["scones=scones.__main__:main"]},
 )

@@ -6,7 +6,7 @@ import platform
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks import engine, prepare, serving, workflow
+from benchmarks import engine, features, monitoring, prepare, serving, workflow
 from benchmarks.deployed import deployed
 
 RESULTS = Path(__file__).with_name("results.json")
@@ -24,6 +24,8 @@ def main() -> None:
         },
         "prepare": prepare.main([]),
         "engine": engine.main([]),
+        "features": features.main([]),
+        "monitoring": monitoring.main([]),
     }
     with deployed() as place:
         results["workflow"] = workflow.measure(place)

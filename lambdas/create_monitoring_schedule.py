@@ -13,15 +13,16 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas import deployment, log
+from lambdas import baseline, deployment, log
 from lambdas.clients import client
 from lambdas.log import Json
 
 _REFUSALS = ("maintenance mode", "not available to new customers")
 
 
-def schedule_request(endpoint_name: str, environment: Mapping[str, str]) -> Json:
-    """The request; the analyzer's baseline and preprocessor come with the monitoring code."""
+def schedule_request(endpoint_name: str, baselines: Json, environment: Mapping[str, str]) -> Json:
+    """The request; `baselines` are the DriftCheckBaselines of the version that is deployed."""
+    drift = baselines["ModelDataQuality"]
     output = {
         "S3Uri": f"s3://{environment['BUCKET_NAME']}/monitoring",
         "LocalPath": "/opt/ml/processing/output",
@@ -29,6 +30,10 @@ def schedule_request(endpoint_name: str, environment: Mapping[str, str]) -> Json
     }
     formats = {"sagemakerCaptureJson": {"captureIndexNames": ["endpointInput", "endpointOutput"]}}
     job = {
+        "BaselineConfig": {
+            "ConstraintsResource": {"S3Uri": drift["Constraints"]["S3Uri"]},
+            "StatisticsResource": {"S3Uri": drift["Statistics"]["S3Uri"]},
+        },
         "MonitoringInputs": [
             {
                 "EndpointInput": {
@@ -48,7 +53,10 @@ def schedule_request(endpoint_name: str, environment: Mapping[str, str]) -> Json
                 "VolumeSizeInGB": 20,
             }
         },
-        "MonitoringAppSpecification": {"ImageUri": environment["ANALYZER_IMAGE_URI"]},
+        "MonitoringAppSpecification": {
+            "ImageUri": environment["ANALYZER_IMAGE_URI"],
+            "RecordPreprocessorSourceUri": environment["PREPROCESSOR_URL"],
+        },
         "Environment": {
             "dataset_format": json.dumps(formats, separators=(",", ":")),
             "dataset_source": "/opt/ml/processing/input/endpoint",
@@ -94,7 +102,13 @@ def handler(event: Json, context: Any) -> Json:
         if os.environ["MONITORING_BACKEND"] == "processing":
             reason = "the settings say processing"
             return {"backend": "processing", "schedule_name": None, "reason": reason}
-        request = schedule_request(call.state["plan"]["endpoint_name"], os.environ)
-        outcome = ensure(request, client("sagemaker"))
+        plan, sagemaker = call.state["plan"], client("sagemaker")
+        package = deployment.package(plan["model_package_arn"], sagemaker)
+        try:
+            known = baseline.of_package(package)
+        except baseline.NoBaseline as error:  # it serves all the same, unwatched
+            call.say(str(error), "WARNING")
+            return {"backend": "none", "schedule_name": None, "reason": str(error)}
+        outcome = ensure(schedule_request(plan["endpoint_name"], known, os.environ), sagemaker)
         call.say("monitoring", **outcome)
         return outcome

@@ -5,7 +5,8 @@ boto3, the AWS CLI, the SageMaker SDK and the code inside jobs come through `AWS
     gateway      reads from a request's signature which service it is for
       ├─ protocol, sagemaker/   SageMaker: checked against the service model, then really done:
       │                         jobs/ runs programs, pipelines/ executes definitions, hosting/
-      │                         serves models behind endpoints and captures what they say
+      │                         serves models behind endpoints and captures what they say,
+      │                         monitoring/ runs the analyzer over that on a schedule
       ├─ functions/             Lambda: the deployed zip under AWS's own runtime client;
       │  delivery/, alarms/     events to their targets, schedules, alarms that change state
       └─ moto_side/             everything else: moto, with a memory that outlasts the process;

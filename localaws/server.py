@@ -20,6 +20,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 
 from localaws.alarms.measures import Measures
 from localaws.alarms.watch import Alarms
+from localaws.announcements import Announcements
 from localaws.context import Context
 from localaws.delivery.service import Delivery
 from localaws.errors import LocalAwsError
@@ -35,6 +36,8 @@ from localaws.http import Handler
 from localaws.identity import Identity
 from localaws.jobs.logs import CloudWatchLogs
 from localaws.jobs.runner import Runner
+from localaws.monitoring.clock import Clock
+from localaws.monitoring.executions import Executions
 from localaws.moto_side.cloudwatch import CloudWatch
 from localaws.moto_side.events import EventBus
 from localaws.moto_side.state import MotoState
@@ -61,9 +64,11 @@ def build(context: Context, state: MotoState) -> list[Any]:
     """The components in the order in which they recover; they end in the other one."""
     identity = Identity(state, context.region, context.partition)
     logs = CloudWatchLogs(context.account, context.region)
+    events, delivery = EventBus(state, context.region), Delivery(context, state)
+    announce = Announcements(context, delivery.queue, events)
     runner = Runner(context, identity.credentials, logs)
-    processing, training = ProcessingJobs(context, runner), TrainingJobs(context, runner)
-    events = EventBus(state, context.region)
+    processing = ProcessingJobs(context, runner, announce)
+    training = TrainingJobs(context, runner, announce)
     registry = ModelRegistry(context, events)
     models = Models(context, identity.credentials)
     steps = {
@@ -72,20 +77,26 @@ def build(context: Context, state: MotoState) -> list[Any]:
         "RegisterModel": registry,
         "Model": models,
     }
-    pipelines = Pipelines(context, steps)
+    pipelines = Pipelines(context, steps, announce=announce)
     sagemaker = [Tags(context), runner, processing, training, registry, models, pipelines]
     host = Host(
         context, identity.credentials, logs, Limits.from_environment(), state.wait_until_loaded
     )
     endpoints = build_endpoints(host, state, models, events)
-    return [*sagemaker, *endpoints, *build_events(context, state, identity, logs, events)]
+    monitoring = build_monitoring(context, state, processing)
+    others = build_events(context, state, identity, logs, events, delivery)
+    return [*sagemaker, *endpoints, *monitoring, *others]
 
 
 def build_events(
-    context: Context, state: MotoState, identity: Identity, logs: CloudWatchLogs, events: EventBus
+    context: Context,
+    state: MotoState,
+    identity: Identity,
+    logs: CloudWatchLogs,
+    events: EventBus,
+    delivery: Delivery,
 ) -> list[object]:
     """What happens because something else did: functions, alarms, deliveries."""
-    delivery = Delivery(context, state)
     alarms = Alarms(context, state, delivery.queue, delivery.targets, events)
     measures = Measures(CloudWatch(state, context.region).put, context.now)
     functions = Lambda(
@@ -101,15 +112,25 @@ def build_events(
 
 
 def build_endpoints(host: Host, state: MotoState, models: Models, events: EventBus) -> list[object]:
-    """What serves: configurations, endpoints, their schedules, and InvokeEndpoint."""
+    """What serves: configurations, endpoints, and InvokeEndpoint."""
     context, hosting = host.context, Hosting(host)
     cloudwatch = CloudWatch(state, context.region)
     configs = EndpointConfigs(context, models)
     endpoints = Endpoints(context, configs, hosting, events, cloudwatch.alarm_states)
     runtime = Runtime(context, hosting, Metrics(cloudwatch.put, context.now))
+    return [runtime, configs, endpoints]
+
+
+def build_monitoring(
+    context: Context, state: MotoState, processing: ProcessingJobs
+) -> list[object]:
+    """Monitoring schedules, what they run, and their clock."""
+    put = CloudWatch(state, context.region).put
+    executions = Executions(context, processing.create_processing_job, put)
     definitions = DataQualityJobDefinitions(context)
-    schedules = MonitoringSchedules(context, definitions)
-    return [runtime, configs, endpoints, definitions, schedules]
+    schedules = MonitoringSchedules(context, definitions, executions)
+    clock = Clock(context, schedules, executions, state.wait_until_loaded)
+    return [definitions, schedules, clock]
 
 
 class Server:

@@ -47,18 +47,8 @@ class Build:
         return Join(on="/", values=[root, ExecutionVariables.PIPELINE_EXECUTION_ID, *path])
 
     def image(self, scope: str, instance_type: str) -> str:
-        """The PyTorch image for `training` or `inference`, from the SDK's table for the region."""
-        chosen = self.settings.training if scope == "training" else self.settings.serving
-        return str(
-            image_uris.retrieve(
-                framework="pytorch",
-                region=self.session.boto_region_name,
-                version=chosen.framework_version,
-                py_version=chosen.python_version,
-                instance_type=instance_type,
-                image_scope=scope,
-            )
-        )
+        """The PyTorch image for `training` or `inference`."""
+        return framework_image(self.settings, self.session, scope, instance_type)
 
     def job_policies(self) -> dict[str, Any]:
         """Caching and retries of a step that runs a job."""
@@ -82,6 +72,23 @@ class Build:
             max_attempts=options.retries,
         )
         return {"cache_config": cache, "retry_policies": [service, capacity]}
+
+
+def framework_image(
+    settings: Settings, session: PipelineSession, scope: str, instance_type: str
+) -> str:
+    """The PyTorch image for `training` or `inference`, from the SDK's table for the region."""
+    chosen = settings.training if scope == "training" else settings.serving
+    return str(
+        image_uris.retrieve(
+            framework="pytorch",
+            region=session.boto_region_name,
+            version=chosen.framework_version,
+            py_version=chosen.python_version,
+            instance_type=instance_type,
+            image_scope=scope,
+        )
+    )
 
 
 def processing_step(
@@ -109,16 +116,11 @@ def processing_step(
         network_config=NetworkConfig(enable_network_isolation=True),
     )
     step_args = processor.run(
-        inputs=[_input(key, uri) for key, uri in {"code": build.code[program], **inputs}.items()],
-        outputs=[
-            ProcessingOutput(
-                output_name=key,
-                s3_output=ProcessingS3Output(
-                    s3_uri=uri, local_path=f"{PROCESSING}/output/{key}", s3_upload_mode="EndOfJob"
-                ),
-            )
-            for key, uri in outputs.items()
+        inputs=[
+            mounted(key, uri, f"{PROCESSING}/input/{key}")
+            for key, uri in {"code": build.code[program], **inputs}.items()
         ],
+        outputs=[written(key, uri, f"{PROCESSING}/output/{key}") for key, uri in outputs.items()],
         arguments=arguments,
     )
     return ProcessingStep(
@@ -126,14 +128,18 @@ def processing_step(
     )
 
 
-def _input(name: str, uri: Any) -> ProcessingInput:
+def mounted(name: str, uri: Any, local_path: str, kind: str = "S3Prefix") -> ProcessingInput:
+    """What lies below a prefix, or what a manifest names, copied to `local_path` at the start."""
     source = ProcessingS3Input(
-        s3_uri=uri,
-        local_path=f"{PROCESSING}/input/{name}",
-        s3_data_type="S3Prefix",
-        s3_input_mode="File",
+        s3_uri=uri, local_path=local_path, s3_data_type=kind, s3_input_mode="File"
     )
     return ProcessingInput(input_name=name, s3_input=source)
+
+
+def written(name: str, uri: Any, local_path: str) -> ProcessingOutput:
+    """What lies below `local_path` at the end, copied to an S3 prefix."""
+    target = ProcessingS3Output(s3_uri=uri, local_path=local_path, s3_upload_mode="EndOfJob")
+    return ProcessingOutput(output_name=name, s3_output=target)
 
 
 def output_of(step: ProcessingStep, name: str) -> Any:

@@ -10,10 +10,13 @@ import ast
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 STEPS_FOLDER = Path(__file__).resolve().parent.parent / "steps"
+# Evaluate measures the reference images by the features that the monitoring measures traffic by.
+MONITORING_FOLDER = STEPS_FOLDER.with_name("monitoring")
+PREPROCESSOR = MONITORING_FOLDER / "record_preprocessor.py"
 
 # The programs of each step; what they import of `steps` comes along. `train/inference.py` is not
 # run by Train but goes on into the model archive, and `predict.py` runs in Evaluate's child.
@@ -46,22 +49,36 @@ def bundle(files: dict[str, bytes]) -> Bundle:
 
 def step_bundle(step: str, folder: Path = STEPS_FOLDER) -> Bundle:
     """The bundle of `prepare`, `train` or `evaluate`: its programs and all that they import."""
+    return _followed([("steps", program) for program in PROGRAMS[step]], folder)
+
+
+def monitoring_bundle(program: str) -> Bundle:
+    """A program of `monitoring/` and all that it imports."""
+    return _followed([("monitoring", f"{program}.py")], STEPS_FOLDER)
+
+
+def _followed(waiting: list[tuple[str, str]], folder: Path) -> Bundle:
+    packages = {"steps": folder, "monitoring": MONITORING_FOLDER}
     found: dict[str, bytes] = {}
-    waiting = [folder / program for program in PROGRAMS[step]]
     while waiting:
-        path = waiting.pop()
-        name = f"{folder.name}/{path.relative_to(folder).as_posix()}"
+        package, module = waiting.pop()
+        name = f"{package}/{module}"
         if name not in found:
-            found[name] = path.read_bytes()
-            waiting += _imported(path, folder)
+            found[name] = (packages[package] / module).read_bytes()
+            waiting += _imported(package, module, packages)
     return bundle(found)
 
 
-def _imported(path: Path, folder: Path) -> Iterator[Path]:
-    """The files of `folder`'s package that a module imports, and its own packages' `__init__`."""
-    for parent in path.relative_to(folder).parents:
-        yield folder / parent / "__init__.py"
-    for node in ast.walk(ast.parse(path.read_bytes())):
+def preprocessor_bundle() -> Bundle:
+    """The record preprocessor, the one file that the analyzer's image takes."""
+    return bundle({PREPROCESSOR.name: PREPROCESSOR.read_bytes()})
+
+
+def _imported(package: str, path: str, packages: dict[str, Path]) -> Iterator[tuple[str, str]]:
+    """The modules of our packages that a module imports, and the `__init__` of its own ones."""
+    for parent in PurePosixPath(path).parents:
+        yield package, (parent / "__init__.py").as_posix()
+    for node in ast.walk(ast.parse((packages[package] / path).read_bytes())):
         if isinstance(node, ast.Import):
             names = [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -69,11 +86,11 @@ def _imported(path: Path, folder: Path) -> Iterator[Path]:
         else:
             continue
         for name in names:
-            package, *rest = name.split(".")
-            module = folder.joinpath(*rest)
-            if package == folder.name:
-                candidates = (module.with_suffix(".py"), module / "__init__.py")
-                yield from (candidate for candidate in candidates if candidate.is_file())
+            root, *rest = name.split(".")
+            module = PurePosixPath(*rest)
+            for candidate in (module.with_suffix(".py") if rest else None, module / "__init__.py"):
+                if root in packages and candidate and (packages[root] / candidate).is_file():
+                    yield root, candidate.as_posix()
 
 
 def upload(code: Bundle, bucket: str, s3: Any) -> str:

@@ -20,6 +20,7 @@ class Resources:
     prepare_role_arn: str
     train_role_arn: str
     evaluate_role_arn: str
+    baseline_role_arn: str
     endpoint_name: str
     endpoint_role_arn: str
     monitoring_role_arn: str

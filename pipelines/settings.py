@@ -88,6 +88,8 @@ class Monitoring(_Section):
     backend: Literal["schedule", "processing"]
     cron: str = pydantic.Field(pattern=r"^cron\(.+\)$")
     instance_type: str
+    volume_gb: int = pydantic.Field(ge=1, le=16384)
+    max_runtime_seconds: int = pydantic.Field(ge=60, le=3600)
 
 
 class PipelineOptions(_Section):

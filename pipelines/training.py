@@ -1,11 +1,13 @@
-"""The training pipeline: Prepare → Train → Evaluate → AccuracyGate → Register, or a Fail step.
+"""The training pipeline: Prepare → Train → Evaluate → AccuracyGate → Baseline → Register, or Fail.
 
     raw/<dataset>/archive ─► Prepare ─► train/ validation/ test/ dataset/
                              Train    ─► model.tar.gz      (never sees test/)
                              Evaluate ─► evaluation.json   (candidate and production, same images)
+                                         features.csv      (of the reference images, for Baseline)
                              AccuracyGate: accuracy ≥ AccuracyThreshold, and not more than
                                            ProductionTolerance below the version in production
-                               ├─ yes ─► Register               (pending a person's approval)
+                               ├─ yes ─► Baseline ─► statistics.json, constraints.json
+                               │         Register               (pending a person's approval)
                                └─ no  ─► AccuracyTooLow         (fails with the figures)
 
 Every run writes below `executions/<execution id>/`. Programs lie at content-addressed prefixes, so
@@ -42,6 +44,7 @@ from sagemaker.train.configs import (
     StoppingCondition,
 )
 
+from pipelines.analyzer import CSV, analyzer_step
 from pipelines.build import Build, output_of, processing_step
 from pipelines.code import PROGRAMS, STEPS_FOLDER, bundle, step_bundle, upload
 from pipelines.parameters import training_parameters
@@ -160,7 +163,7 @@ def _evaluate(
             "dataset": output_of(prepare, "dataset"),
             "production": parameters.production_model_url,
         },
-        outputs={"evaluation": build.execution("evaluation")},
+        outputs={name: build.execution(name) for name in ("evaluation", "reference")},
         property_files=[report],
     )
 
@@ -178,6 +181,7 @@ def _gate(
     accuracy = figure("binary_classification_metrics.accuracy.value")
     drop = figure("accuracy_drop")
     parameters = build.parameters
+    baseline = _baseline(build, evaluate)
     too_low = FailStep(
         name="AccuracyTooLow",
         error_message=Join(
@@ -196,8 +200,22 @@ def _gate(
             ConditionGreaterThanOrEqualTo(left=accuracy, right=parameters.accuracy_threshold),
             ConditionLessThanOrEqualTo(left=drop, right=parameters.production_tolerance),
         ],
-        if_steps=[_register(build, prepare, train, evaluate, report, figure)],
+        if_steps=[baseline, _register(build, prepare, train, evaluate, baseline, figure)],
         else_steps=[too_low],
+    )
+
+
+def _baseline(build: Build, evaluate: ProcessingStep) -> ProcessingStep:
+    """What the endpoint's traffic will be compared with, by the analyzer that will compare it."""
+    return analyzer_step(
+        "Baseline",
+        session=build.session,
+        role=build.resources.baseline_role_arn,
+        options=build.settings.monitoring,
+        dataset=("baseline_dataset_input", output_of(evaluate, "reference")),
+        dataset_format=CSV,
+        output=("baseline", build.execution("baseline")),
+        policies=build.job_policies(),
     )
 
 
@@ -206,15 +224,16 @@ def _register(
     prepare: ProcessingStep,
     train: TrainingStep,
     evaluate: ProcessingStep,
-    report: PropertyFile,
+    baseline: ProcessingStep,
     figure: Callable[[str], JsonGet],
 ) -> ModelStep:
     serving, parameters = build.settings.serving, build.parameters
-    # From the step's output, not from this execution's prefix: a cached evaluation lies elsewhere.
-    evaluation = MetricsSource(
-        "application/json",
-        Join(on="/", values=[output_of(evaluate, report.output_name), report.path]),
-    )
+    evaluation = _file(evaluate, "evaluation", "evaluation.json")
+    drift = {
+        "model_data_statistics": _file(baseline, "baseline", "statistics.json"),
+        "model_data_constraints": _file(baseline, "baseline", "constraints.json"),
+        "model_constraints": _file(evaluate, "evaluation", "constraints.json"),
+    }
     builder = ModelBuilder(
         image_uri=build.image("inference", serving.instance_types[0]),
         s3_model_data_url=train.properties.ModelArtifacts.S3ModelArtifacts,
@@ -234,8 +253,8 @@ def _register(
             inference_instances=serving.instance_types,
             transform_instances=serving.instance_types,
             approval_status=parameters.model_approval_status,
-            model_metrics=ModelMetrics(model_statistics=evaluation),
-            drift_check_baselines=DriftCheckBaselines(model_statistics=evaluation),
+            model_metrics=ModelMetrics(model_statistics=evaluation, **drift),
+            drift_check_baselines=DriftCheckBaselines(model_statistics=evaluation, **drift),
             domain="COMPUTER_VISION",
             task="IMAGE_CLASSIFICATION",
             skip_model_validation="All",
@@ -251,6 +270,11 @@ def _register(
             },
         ),
     )
+
+
+def _file(step: ProcessingStep, output: str, name: str) -> MetricsSource:
+    """A file of a step. By the step, not by this execution: a cached step wrote elsewhere."""
+    return MetricsSource("application/json", Join(on="/", values=[output_of(step, output), name]))
 
 
 def _text(value: JsonGet) -> Join:

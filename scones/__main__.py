@@ -9,7 +9,9 @@ from scones import (
     endpoints,
     local,
     models,
+    monitor,
     pipeline,
+    report,
 )
 from scones.cli import main
 
@@ -24,6 +26,9 @@ main.add_command(deployments.deployments)
 main.add_command(endpoints.endpoints)
 main.add_command(classify.classify_command)
 main.add_command(classify.replay)
+main.add_command(monitor.monitor)
+main.add_command(report.label)
+main.add_command(report.report)
 
 if __name__ == "__main__":
     main(prog_name="scones")

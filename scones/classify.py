@@ -13,10 +13,12 @@ from uuid import uuid4
 
 import click
 
+from monitoring.record_preprocessor import CLASSES
 from pipelines.registry import in_production
 from pipelines.resources import Resources, of_stack
 from scones.cli import WRONG_INPUT, Environment, fail, json_option, pass_environment, print_json
 from scones.connection import Connection
+from scones.disturb import KINDS, disturbed
 from workflow.executions import ERROR, Answer, classify
 
 _SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".bmp", ".tif", ".tiff", ".webp")
@@ -44,6 +46,10 @@ def classify_command(environment: Environment, images: tuple[str, ...], as_json:
 @click.command()
 @click.option("-n", "count", type=click.IntRange(1), default=20, show_default=True)
 @click.option("--balanced", is_flag=True, help="As many of the one class as of the other.")
+@click.option("--only", type=click.Choice(CLASSES), help="Images of one class alone.")
+@click.option(
+    "--disturb", type=click.Choice(list(KINDS)), multiple=True, help="Alter them; may be repeated."
+)
 @click.option("--rate", type=click.FloatRange(0.01), help="Images a second; default: no limit.")
 @click.option("--seed", type=int, default=0, show_default=True)
 @json_option
@@ -52,6 +58,8 @@ def replay(
     environment: Environment,
     count: int,
     balanced: bool,
+    only: str | None,
+    disturb: tuple[str, ...],
     rate: float | None,
     seed: int,
     as_json: bool,
@@ -59,8 +67,9 @@ def replay(
     """Send random test images of both classes through the workflow; print what came out."""
     connection = environment.connection
     resources = of_stack(connection.stack_name, connection.client("cloudformation"))
-    images = test_images(connection, resources, count, balanced, random.Random(seed))
-    answers = run(connection, resources, _paced(images, rate))
+    images = test_images(connection, resources, count, balanced, random.Random(seed), only)
+    sent = disturbed(images, disturb, resources.bucket_name, connection.client("s3"))
+    answers = run(connection, resources, _paced(sent if disturb else images, rate))
     outcome = tally(answers)
     if as_json:
         print_json(outcome)
@@ -103,9 +112,17 @@ def line(answer: Answer) -> str:
 
 
 def test_images(
-    connection: Connection, resources: Resources, count: int, balanced: bool, chance: random.Random
+    connection: Connection,
+    resources: Resources,
+    count: int,
+    balanced: bool,
+    chance: random.Random,
+    only: str | None,
 ) -> list[tuple[str, str]]:
-    """Random test images of the version in production, by the list that Evaluate wrote of them."""
+    """Random test images of the version in production, by the list that Evaluate wrote of them.
+
+    `balanced`: as many of each class; `only`: of this class alone.
+    """
     package = in_production(resources.model_package_group_name, connection.client("sagemaker"))
     if package is None:
         fail("No version is approved yet: `scones models approve N` first.", WRONG_INPUT)
@@ -115,7 +132,8 @@ def test_images(
     by_label: dict[str, list[str]] = {}
     for row in csv.DictReader(io.StringIO(predictions)):
         by_label.setdefault(row["label"], []).append(row["path"])
-    classes = [by_label[label] for label in sorted(by_label)]
+    wanted = sorted(by_label) if only is None else [str(CLASSES.index(only))]
+    classes = [by_label[label] for label in wanted]
     everything = list(itertools.chain.from_iterable(classes))
     pools = itertools.cycle(classes) if balanced else itertools.repeat(everything)
     bucket, prefix = _split(package.metadata["test_images_url"])
@@ -125,7 +143,7 @@ def test_images(
     ]
 
 
-def _paced(images: list[tuple[str, str]], rate: float | None) -> Iterator[tuple[str, str]]:
+def _paced(images: Iterable[tuple[str, str]], rate: float | None) -> Iterator[tuple[str, str]]:
     for image in images:
         yield image
         if rate:

@@ -1,6 +1,7 @@
 """`scones demo`: the whole loop on this machine, from the archive to answers about images."""
 
 import contextlib
+import os
 import random
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ from localaws import control
 from pipelines import execution, registry
 from pipelines.resources import of_stack
 from pipelines.settings import load
-from scones import classify, endpoints, pipeline, screen, stack
+from scones import classify, demo_monitoring, endpoints, pipeline, screen, stack
 from scones.cli import FAILED, NOT_REACHED, WRONG_INPUT, Environment, fail, pass_environment
 from scones.connection import Connection, connect, local_home
 from scones.data import DATA_HELP, find
@@ -49,8 +50,8 @@ def demo(environment: Environment, source: str | None, out: Path, keep: bool) ->
         outcome = _outcome(connection, dataset, ended)
         _show(outcome)
         if outcome["model_package"]:
-            _serve(connection, outcome)
-        _say_where(write(out, outcome), bool(outcome["evaluation"]))
+            _serve(connection, outcome, out)
+        _say_where(write(out, outcome), outcome)
     if ended.status != "Succeeded":
         fail(ended.failure_reason, FAILED)
     if outcome["deployment"]["status"] != "SUCCEEDED":
@@ -62,6 +63,7 @@ def _embedded_aws(keep: bool) -> Iterator[None]:
     """Starts the embedded AWS unless it runs; stops it at the end if it was started here."""
     home = local_home()
     ran_before = control.status(home).running
+    os.environ.setdefault("LOCALAWS_CAPTURE_SECONDS", "2")  # nobody waits a minute in a demo
     _heading("Embedded AWS")
     try:
         status = control.up(home)
@@ -107,8 +109,8 @@ def _outcome(connection: Connection, dataset: Dataset, ended: execution.Executio
     )
 
 
-def _serve(connection: Connection, outcome: Json) -> None:
-    """Approves the version, follows its deployment, and asks it about test images."""
+def _serve(connection: Connection, outcome: Json, out: Path) -> None:
+    """Approves the version, follows its deployment, asks it about images, and watches it."""
     package = outcome["model_package"]
     _heading("Approval and deployment")
     since = datetime.now(UTC) - CLOCKS_DIFFER
@@ -132,13 +134,15 @@ def _serve(connection: Connection, outcome: Json) -> None:
     _heading("Inference workflow")
     resources = of_stack(connection.stack_name, connection.client("cloudformation"))
     chance = random.Random(0)
-    images = classify.test_images(connection, resources, REPLAYED, True, chance)
+    images = classify.test_images(connection, resources, REPLAYED, True, chance, None)
     answers = list(classify.run(connection, resources, images))
     for answer in answers[:4]:
         click.echo(f"  {classify.line(answer)}")
     outcome["workflow"] = classify.tally(answers)
     for name, value in outcome["workflow"].items():
         click.echo(f"  {name:16} {value}")
+    _heading("Monitoring")
+    outcome |= demo_monitoring.watch(connection, resources, out)
 
 
 def _show(outcome: Json) -> None:
@@ -158,11 +162,13 @@ def _show(outcome: Json) -> None:
         click.echo(f"  {package['arn']}")
 
 
-def _say_where(path: Path, has_picture: bool) -> None:
+def _say_where(path: Path, outcome: Json) -> None:
     _heading("Where everything lies")
     click.echo(f"  outcome   {path}")
-    if has_picture:
+    if outcome["evaluation"]:
         click.echo(f"  picture   {path.with_name('confusion_matrix.png')}")
+    if outcome["report"]:
+        click.echo(f"  report    {outcome['report']}")
     click.echo(f"  AWS state {local_home()} (the jobs' logs, models and records are in it)")
     click.echo("  go on     scones local up; scones models list; scones pipeline list")
 

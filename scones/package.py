@@ -5,6 +5,7 @@ otherwise, so a deployment without a change has nothing to upload and nothing to
 
     functions/<sha256>.zip                 lambdas/ and workflow/
     layers/pillow-<version>-<python>-….zip Pillow, as the functions' Python wants it
+    preprocessors/<sha256>/…               the record preprocessor of the monitoring schedule
     workflows/<sha256>/<name>.asl.json     the definitions, placeholders and all
     templates/<sha256>.yaml                the template, which is larger than a request may hold
 """
@@ -24,7 +25,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from pipelines.code import bundle
+from pipelines.code import PREPROCESSOR, bundle, preprocessor_bundle
 from scones.connection import PROJECT_ROOT
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip knows no earlier time; the same for each file
@@ -42,6 +43,7 @@ class Artefacts:
     bucket: str
     code_key: str
     layer_key: str
+    preprocessor_key: str
     workflow_prefix: str
     template_key: str
 
@@ -50,16 +52,19 @@ def upload(bucket: str, runtime: str, template: Path, s3: Any, *, own_python: bo
     """Packs and uploads what is not there yet. `own_python`: functions run on this machine."""
     code = bundle(_sources("lambdas", ".py") | _sources("workflow", ".py", ".json"))
     workflows = bundle(_sources("workflow", ".asl.json"))
+    script = preprocessor_bundle()
     body = template.read_bytes()
     artefacts = Artefacts(
         bucket=bucket,
         code_key=f"functions/{code.sha256}.zip",
         layer_key=f"layers/{layer_name(runtime, own_python=own_python)}.zip",
+        preprocessor_key=f"preprocessors/{script.sha256}/{PREPROCESSOR.name}",
         workflow_prefix=f"workflows/{workflows.sha256}/",
         template_key=f"templates/{hashlib.sha256(body).hexdigest()}{template.suffix}",
     )
     put = _Uploader(bucket, s3)
     put(artefacts.code_key, lambda: archive(code.files))
+    put(artefacts.preprocessor_key, lambda: script.files[PREPROCESSOR.name])
     put(artefacts.layer_key, lambda: layer(runtime, own_python=own_python))
     for path, content in workflows.files.items():
         put(f"{artefacts.workflow_prefix}{Path(path).name}", functools.partial(bytes, content))

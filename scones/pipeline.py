@@ -1,4 +1,4 @@
-"""`scones pipeline`: the training pipeline of an environment."""
+"""`scones pipeline`: the training pipeline of an environment, and the monitoring beside it."""
 
 import functools
 import subprocess
@@ -24,18 +24,19 @@ def pipeline() -> None:
 @pipeline.command()
 @pass_environment
 def upsert(environment: Environment) -> None:
-    """Build, check and submit the pipeline's definition."""
+    """Build, check and submit the definitions of both pipelines."""
     connection = environment.connection
     announce(connection, click.echo)
     click.echo(submit(connection))
 
 
 @pipeline.command()
+@click.argument("name", type=click.Choice(["training", "monitoring"]), default="training")
 @pass_environment
-def definition(environment: Environment) -> None:
-    """Print the definition that `upsert` would submit, after checking it."""
+def definition(environment: Environment, name: str) -> None:
+    """Print the definition that `upsert` would submit; default: the training pipeline's."""
     connection = environment.connection
-    click.echo(_build(connection, _resources(connection)).definition())
+    click.echo(_build(connection, _resources(connection))[name].definition())
 
 
 @pipeline.command()
@@ -119,9 +120,15 @@ def stop(environment: Environment, execution_arn: str | None) -> None:
 
 
 def submit(connection: Connection) -> str:
-    """Builds, checks and upserts the pipeline; returns its ARN."""
+    """Builds, checks and upserts both pipelines; returns the ARN of the training pipeline."""
     resources = _resources(connection)
-    built = _build(connection, resources)
+    submitted = [
+        _upsert(built, connection, resources) for built in _build(connection, resources).values()
+    ]
+    return submitted[0]
+
+
+def _upsert(built: Any, connection: Connection, resources: Resources) -> str:
     definition = built.definition()
     check(definition)
     built.definition = lambda: definition  # upsert would build it again, twice, for seconds
@@ -223,13 +230,19 @@ def _report(ended: execution.Execution, as_json: bool) -> None:
         fail(ended.failure_reason or f"The execution ended as {ended.status}.", FAILED)
 
 
-def _build(connection: Connection, resources: Resources) -> Any:
+def _build(connection: Connection, resources: Resources) -> dict[str, Any]:
+    """The SDK's pipelines by their names, `training` first."""
     from scones.sdk import pipeline_session  # the SDK takes seconds to import: only where needed
 
     session = pipeline_session(connection, resources)
+    from pipelines.monitoring import monitoring_pipeline
     from pipelines.training import training_pipeline
 
-    return training_pipeline(connection.settings, resources, session)
+    settings = connection.settings
+    return {
+        "training": training_pipeline(settings, resources, session),
+        "monitoring": monitoring_pipeline(settings, resources, session),
+    }
 
 
 def _resources(connection: Connection) -> Resources:

@@ -79,6 +79,7 @@ def prepare(connection: Connection, template: Path = TEMPLATE) -> dict[str, Any]
         "CodeBucket": bucket,
         "CodeKey": artefacts.code_key,
         "LayerKey": artefacts.layer_key,
+        "PreprocessorKey": artefacts.preprocessor_key,
         "WorkflowPrefix": artefacts.workflow_prefix,
         "AnalyzerImageUri": analyzer_image(connection.region),
     }

@@ -60,6 +60,8 @@ def summary(
         "deployment": None,
         "endpoint": None,
         "workflow": None,
+        "monitoring": None,
+        "report": None,
     }
 
 

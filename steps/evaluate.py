@@ -8,7 +8,10 @@ Writes below `--output`:
 
     evaluation/evaluation.json    SageMaker's model-quality format, with calibration, threshold,
                                   production and the images that the model is least sure of
+    evaluation/constraints.json   what labelled traffic is held to, as a MODEL_QUALITY baseline
     evaluation/predictions.csv    path,label,p_bicycle,p_motorcycle of the test images
+    reference/features.csv        what the monitoring sees in an image and its answer, for every
+                                  image that the model did not learn from: the drift baseline
 
 The confidence threshold is chosen on the validation images; the test images only report. The test
 images are the same for the candidate and for production, so their accuracies can be compared.
@@ -25,6 +28,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from monitoring import features
 from steps import job, metrics, model_archive
 from steps.job import StepError
 from steps.listing import read_list
@@ -77,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     report["production"] = in_production
     report["accuracy_drop"] = in_production["accuracy"] - _accuracy(test) if in_production else 0.0
     _write(args.output, report, test)
+    _write_reference(args.output / "reference", everything, answers)
     _summarise(report, args.output)
 
 
@@ -89,7 +94,7 @@ def _parser() -> job.Parser:
         "validation": (base / "validation", "the validation images"),
         "dataset": (base / "dataset", "the lists and dataset.json"),
         "production": (base / "production", "folder of production's model.tar.gz, if there is one"),
-        "output": (Path("/opt/ml/processing/output"), "where to write evaluation/"),
+        "output": (Path("/opt/ml/processing/output"), "where to write evaluation/ and reference/"),
     }
     for name, (folder, text) in folders.items():
         parser.add_argument(f"--{name}", type=Path, default=folder, help=text)
@@ -195,8 +200,18 @@ def _write(output: Path, report: dict[str, Any], test: Asked) -> None:
         (stage / "predictions.csv").write_text(header + "".join(lines), "utf-8")
         folder = output / "evaluation"
         folder.mkdir(exist_ok=True)
-        for file in ("predictions.csv", "evaluation.json"):
+        held_to = metrics.constraints(report["binary_classification_metrics"])
+        (stage / "constraints.json").write_text(json.dumps(held_to, indent=2) + "\n", "utf-8")
+        for file in ("predictions.csv", "constraints.json", "evaluation.json"):
             shutil.move(stage / file, folder / file)  # a mount of its own, perhaps
+
+
+def _write_reference(
+    folder: Path, images: Sequence[Path], probabilities: npt.NDArray[np.float64]
+) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    examples = zip((path.read_bytes() for path in images), probabilities.tolist(), strict=True)
+    features.baseline_table(examples, folder / "features.csv")
 
 
 def _summarise(report: dict[str, Any], output: Path) -> None:

@@ -7,12 +7,19 @@ Source of the format: "Model quality metrics and Amazon CloudWatch monitoring", 
 A confusion matrix is read `matrix[actual][predicted]`.
 """
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
 Labels = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 RESAMPLES = 1000
+CONSTRAINED = (
+    *("recall", "precision", "accuracy", "auc", "f0_5", "f1", "f2"),
+    *("true_positive_rate", "true_negative_rate", "false_positive_rate", "false_negative_rate"),
+)
+ERRORS = ("false_positive_rate", "false_negative_rate")  # the less the better
 
 
 def binary_classification_metrics(labels: Labels, scores: Floats) -> dict[str, object]:
@@ -40,6 +47,25 @@ def binary_classification_metrics(labels: Labels, scores: Floats) -> dict[str, o
         },
         "receiver_operating_characteristic_curve": roc_curve(labels, scores),
         "precision_recall_curve": precision_recall_curve(labels, scores),
+    }
+
+
+def constraints(metrics: dict[str, Any]) -> dict[str, object]:
+    """What the monitoring of the model's quality holds labelled traffic to: no worse than here.
+
+    Format: `constraints.json` of a MODEL_QUALITY baseline.
+    """
+    return {
+        "version": 0.0,
+        "binary_classification_constraints": {
+            name: {
+                "threshold": metrics[name]["value"],
+                "comparison_operator": (
+                    "GreaterThanThreshold" if name in ERRORS else "LessThanThreshold"
+                ),
+            }
+            for name in CONSTRAINED
+        },
     }
 
 

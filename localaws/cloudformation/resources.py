@@ -61,6 +61,20 @@ def _complete_bucket(bucket: Any, properties: Properties) -> None:
         name,
         OwnershipControls=properties.get("OwnershipControls"),
     )
+    client.put_bucket_notification_configuration(
+        Bucket=name, NotificationConfiguration=_notifications(properties)
+    )
+
+
+def _notifications(properties: Properties) -> dict[str, Any]:
+    """Only EventBridge's. ValueError for a queue, a topic or a function."""
+    wanted = properties.get("NotificationConfiguration") or {}
+    others = sorted(wanted.keys() - {"EventBridgeConfiguration"})
+    if others:
+        raise ValueError(f"localaws does not implement {', '.join(others)} of a bucket.")
+    # [?] What an empty EventBridgeConfiguration means; its one member is documented as required.
+    enabled = (wanted.get("EventBridgeConfiguration") or {}).get("EventBridgeEnabled", False)
+    return {"EventBridgeConfiguration": {}} if _is_true(enabled) else {}
 
 
 def _put_or_delete(client: Any, thing: str, bucket: str, **setting: Any) -> None:

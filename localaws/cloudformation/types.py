@@ -61,8 +61,8 @@ SUPPORTED: dict[str, Support] = {
     "AWS::Lambda::Version": _support("", "CodeSha256 Description FunctionName"),
     "AWS::Logs::LogGroup": _support("RetentionInDays Tags", "LogGroupName KmsKeyId"),
     "AWS::S3::Bucket": _support(
-        "BucketEncryption LifecycleConfiguration OwnershipControls PublicAccessBlockConfiguration"
-        " Tags VersioningConfiguration",
+        "BucketEncryption LifecycleConfiguration NotificationConfiguration OwnershipControls"
+        " PublicAccessBlockConfiguration Tags VersioningConfiguration",
         "BucketName",
     ),
     "AWS::S3::BucketPolicy": _support("PolicyDocument", "Bucket"),

@@ -4,10 +4,13 @@ An image of a Python framework runs with the project's own Python and packages: 
 the same channels, other versions. Images whose content is not Python, or that carry an algorithm of
 their own, stand in this table only if something here really does their work; every other address is
 refused when the job is created, with the names that are known.
+
+A program of this project is named, not imported: `localaws` knows nothing of the product.
 """
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 
 from localaws.errors import ValidationError
 
@@ -16,13 +19,27 @@ _ADDRESS = re.compile(
     r"(?P<repository>[^:@]+)(?:[:@](?P<tag>.+))?"
 )
 
+PROJECT = Path(__file__).resolve().parents[2]
+
 
 @dataclass(frozen=True)
 class Program:
-    """What runs in an image's place: a name for the log, and its entrypoint if it has one."""
+    """What runs in an image's place: a name for the log, and its entrypoint if it has one.
+
+    `module` is one of this project's, which is then the entrypoint.
+    """
 
     name: str
-    entrypoint: tuple[str, ...] = ()
+    module: str = ""
+
+    @property
+    def entrypoint(self) -> list[str]:
+        return ["python3", "-m", self.module] if self.module else []
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """What the program needs in its environment: where the project's own modules are."""
+        return {"PYTHONPATH": str(PROJECT)} if self.module else {}
 
 
 PYTHON = Program("the project's Python")
@@ -34,6 +51,7 @@ KNOWN: dict[str, Program] = {
     "pytorch-inference": PYTHON,
     "sagemaker-scikit-learn": PYTHON,
     "sagemaker-base-python": PYTHON,
+    "sagemaker-model-monitor-analyzer": Program("the project's analyzer", "monitoring.analyzer"),
 }
 
 
@@ -51,7 +69,7 @@ class Images:
         image of the user's own when the request gives no entrypoint: theirs is inside the image.
         """
         program = self.program(image)
-        start = entrypoint or list(program.entrypoint)
+        start = entrypoint or program.entrypoint
         if not start:
             raise ValidationError(
                 f"localaws runs {image} with {program.name}, which does not know the image's own "

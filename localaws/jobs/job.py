@@ -41,6 +41,8 @@ SERVER_STOPPED = (
     "InternalServerError: localaws was stopped while this job was running. Start it again."
 )
 _LONGEST_REASON = 1024  # characters; the API's limit of FailureReason and ExitMessage
+_METRICS = "output/metrics/cloudwatch"
+_LONGEST_METRICS = 1 << 20  # characters of one file
 
 
 class Job:
@@ -192,6 +194,7 @@ class Job:
     def _judge(self, code: int, cause: Cause) -> None:
         message = self._read("output/message")
         self._outcome.exit_message = message
+        self._outcome.metric_lines = self._metric_lines()
         if cause is Cause.VOLUME:
             self._end(FAILED, self._volume_filled("the job filled"))
         elif cause is Cause.TIME:
@@ -212,12 +215,21 @@ class Job:
             "Ask for a larger VolumeSizeInGB."
         )
 
-    def _read(self, path: str) -> str:
+    def _metric_lines(self) -> list[str]:
+        """The lines of the metric files; a link in the folder's place counts as no folder."""
+        folder = self._ml / _METRICS
+        if os.path.realpath(folder) != os.path.join(os.path.realpath(self._ml), _METRICS):
+            return []
+        names = sorted(os.listdir(folder)) if folder.is_dir() else []
+        texts = (self._read(f"{_METRICS}/{name}", _LONGEST_METRICS) for name in names)
+        return [line for text in texts for line in text.splitlines() if line.strip()]
+
+    def _read(self, path: str, longest: int = _LONGEST_REASON) -> str:
         """The head of a text that the job may have left; a link or a folder counts as none."""
         try:
             descriptor = os.open(self._ml / path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
             with open(descriptor, "rb") as file:
-                return file.read(4 * _LONGEST_REASON).decode(errors="replace")[:_LONGEST_REASON]
+                return file.read(4 * longest).decode(errors="replace")[:longest]
         except OSError:
             return ""
 

@@ -11,6 +11,8 @@ import site
 import sys
 from pathlib import Path
 
+from localaws.jobs.images import PROJECT
+
 # Where the job finds its environment. A fixed place, because the first line of each script names
 # the interpreter, and a folder of the user's may be too long for that or hold a space.
 MOUNT = "/opt/localaws"
@@ -50,7 +52,8 @@ def search_path() -> str:
 def visible_paths() -> tuple[str, ...]:
     """The folders of this machine that the environment refers to."""
     folders = [sys.prefix, sys.base_prefix, os.path.realpath(sys.base_prefix), *_package_folders()]
-    folders += [path for path in sys.path if os.path.isdir(path)]  # editable installs, the project
+    folders += [path for path in sys.path if os.path.isdir(path)]  # editable installs
+    folders.append(str(PROJECT))
     return tuple(dict.fromkeys(os.path.abspath(path) for path in folders))
 
 

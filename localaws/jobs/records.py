@@ -13,8 +13,10 @@ from collections.abc import Callable
 from typing import Any
 
 import service_model
+from localaws.announcements import Announce, nobody
 from localaws.context import Context
 from localaws.errors import InUse, ValidationError
+from localaws.jobs import events
 from localaws.jobs.job import SERVER_STOPPED
 from localaws.jobs.runner import Runner
 from localaws.jobs.spec import COMPLETED, FAILED, STOPPED, JobSpec, Outcome
@@ -28,16 +30,26 @@ Finish = Callable[[Record, Outcome], Record]
 
 
 class JobRecords:
-    """The records of one kind of job. `noun` is Processing or Training, as members spell it."""
+    """The records of one kind of job. `noun` is Processing or Training, as members spell it.
 
-    def __init__(self, context: Context, runner: Runner, noun: str, missing: str) -> None:
+    Each change of a job's status is announced; of a training job, each secondary one too.
+    """
+
+    def __init__(
+        self,
+        context: Context,
+        runner: Runner,
+        noun: str,
+        missing: str,
+        announce: Announce = nobody,
+    ) -> None:
         self.kind = f"{noun.lower()}-job"
         self.name_member = f"{noun}JobName"
         self.arn_member = f"{noun}JobArn"
         self.status_member = f"{noun}JobStatus"
         self._noun = noun
         self._missing = missing  # the service's words for a job that is not there
-        self._context, self._runner = context, runner
+        self._context, self._runner, self._announce = context, runner, announce
         self._done: dict[str, threading.Event] = {}
         model = service_model.load("sagemaker")
         describe = model.operation_model(f"Describe{noun}Job").output_shape
@@ -72,6 +84,7 @@ class JobRecords:
             self.check_new(spec.name)
             self._context.store.put(self.kind, spec.name, record)
             self._done[spec.name] = threading.Event()
+            self._tell(record)
         self._runner.start(spec, _Recorder(self, spec.name, finish))
         return self.arn(spec.name)
 
@@ -95,7 +108,7 @@ class JobRecords:
                     f"{status}."
                 )
             if status == IN_PROGRESS:
-                self.change(name, "Stopping", **{self.status_member: STOPPING})
+                self._tell(self.change(name, "Stopping", **{self.status_member: STOPPING}))
         self._runner.stop(self.kind, name)
 
     def wait(self, name: str, timeout: float | None = None) -> dict[str, Any]:
@@ -177,7 +190,9 @@ class JobRecords:
                 self.kind, name, **{f"{self._noun}StartTime": self._context.now()}
             )
         if self.get(name)[self.status_member] == IN_PROGRESS:
-            self.change(name, stage)
+            record = self.change(name, stage)
+            if self._noun == "Training":
+                self._tell(record)
 
     def end(self, name: str, outcome: Outcome, finish: Finish) -> None:
         """Writes the final record, all in one transaction."""
@@ -196,7 +211,14 @@ class JobRecords:
             )
             last = record["SecondaryStatusTransitions"][-1]
             last["EndTime"] = last["StartTime"]
-            self._context.store.put(self.kind, name, finish(record, outcome))
+            record = finish(record, outcome)
+            self._context.store.put(self.kind, name, record)
+            self._tell(record)
+
+    def _tell(self, record: Record) -> None:
+        detail = events.DETAILS[self._noun](record)
+        kind = f"SageMaker {self._noun} Job State Change"
+        self._announce(kind, [record[self.arn_member]], detail)
 
     def ended(self, name: str) -> None:
         self._done[name].set()

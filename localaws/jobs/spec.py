@@ -99,7 +99,7 @@ class Metric:
 class Outcome:
     """How a job ended. `status` is Completed, Failed or Stopped; `ran_out_of_time` goes with the
     last. `program_started` and `program_seconds` are the job's own program, without the engine's
-    share."""
+    share. `metric_lines` are what it left for CloudWatch in `output/metrics/cloudwatch`."""
 
     status: str
     failure_reason: str = ""
@@ -109,6 +109,7 @@ class Outcome:
     program_seconds: float = 0.0
     stage_seconds: dict[str, float] = dataclasses.field(default_factory=dict)
     metrics: list[Metric] = dataclasses.field(default_factory=list)
+    metric_lines: list[str] = dataclasses.field(default_factory=list)
 
 
 class Report(Protocol):

@@ -16,7 +16,6 @@ from contextvars import ContextVar
 from typing import Any
 
 import moto.s3.models as models
-import moto.s3.notifications as notifications
 from moto.iam.access_control import IAMPolicy, PermissionResult
 from moto.s3.exceptions import EntityTooSmall, InvalidPart, MalformedXML
 from moto.s3.utils import _VersionedKeyStore
@@ -24,6 +23,7 @@ from moto.settings import S3_UPLOAD_PART_MIN_SIZE, get_s3_default_key_buffer_siz
 from moto.utilities.tagging_service import TaggingService
 from moto.utilities.utils import md5_hash
 
+from localaws.moto_side import s3_events
 from localaws.moto_side.blobs import Blob, Blobs, Stream
 from localaws.moto_side.journal import Journal
 
@@ -36,7 +36,6 @@ class _Installed:
     """What the classes below write to. moto's state is one per process, and so is this."""
 
     journal: Journal
-    notified: Callable[[], Any]
 
     @property
     def blobs(self) -> Blobs:
@@ -306,23 +305,16 @@ class Backend(models.S3Backend):
         return bucket
 
 
-_send_event = notifications.send_event
-
-
-def _send_and_tell(account_id: str, event_name: Any, bucket: Any, key: Any) -> None:
-    """A notification changes a queue, a topic or a bus, which are kept elsewhere."""
-    _send_event(account_id, event_name, bucket, key)
-    if bucket.notification_configuration is not None:
-        here.notified()
-
-
-def install(journal: Journal, notified: Callable[[], Any]) -> None:
+def install(
+    journal: Journal, notified: Callable[[], Any], ready: Callable[[], Any] = lambda: None
+) -> None:
     """Puts these classes in the place of moto's; all buckets are gone until `records.restore`.
 
-    `notified` is told when an object's change has changed another service.
+    `notified` is told when an object's change has changed another service; `ready` returns when the
+    other services are there to be told.
     """
-    here.journal, here.notified = journal, notified
-    notifications.send_event = _send_and_tell
+    here.journal = journal
+    s3_events.install(notified, ready)
     replaced: dict[str, type] = {
         "FakeKey": Key,
         "FakeBucket": Bucket,

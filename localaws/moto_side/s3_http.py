@@ -4,6 +4,7 @@ from typing import Any
 
 import moto.s3.responses as responses
 
+from localaws.moto_side import s3_events
 from localaws.moto_side.s3 import here, lazy_values
 
 BLOB = "localaws.blob"  # where a request's environment holds the body that was written already
@@ -25,6 +26,22 @@ class Response(responses.S3Response):
             except FileNotFoundError:
                 continue  # the object was replaced between the look-up and the read
         return super().get_object()
+
+    def put_object(self) -> Any:
+        with s3_events.writing():
+            return super().put_object()
+
+    def copy_object(self) -> Any:
+        with s3_events.writing():
+            return super().copy_object()
+
+    def serialized(self, action_result: Any) -> Any:
+        """Shows EventBridge in a bucket's notifications, which moto leaves out."""
+        if self.data.get("Action") == "GetBucketNotificationConfiguration":
+            kept: Any = self.backend.get_bucket_notification_configuration(self.bucket_name)
+            if kept and kept.event_bridge is not None:
+                action_result.result["EventBridgeConfiguration"] = {}
+        return super().serialized(action_result)
 
     def key_response(self, request: Any, full_url: str, headers: Any) -> Any:
         try:

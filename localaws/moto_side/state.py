@@ -69,7 +69,7 @@ class MotoState:
         _configure(port, account)
         self.journal = Journal(home.moto, Blobs(home.objects), records.record)
         self._check_format()
-        s3.install(self.journal, self.changed)
+        s3.install(self.journal, self.changed, self.wait_until_loaded)
         s3_http.install()
         records.restore(self.journal)
         partition = get_partition(region)

@@ -10,8 +10,10 @@ import re
 import string
 from typing import Any
 
+from localaws.announcements import Announce, nobody
 from localaws.context import Context
 from localaws.errors import NotFound
+from localaws.pipelines import events
 
 Json = dict[str, Any]
 
@@ -23,11 +25,12 @@ _EXECUTION_ARN = re.compile(r"arn:[^:]+:sagemaker:[^:]*:\d{12}:pipeline/([^/]+/e
 
 
 class Records:
-    """Reads and writes them by their names, ARNs and keys."""
+    """Reads and writes them by their names, ARNs and keys; announces each change of a status."""
 
-    def __init__(self, context: Context) -> None:
+    def __init__(self, context: Context, announce: Announce = nobody) -> None:
         self.context = context
         self.store = context.store
+        self._announce = announce
 
     def pipeline_arn(self, name: str) -> str:
         # AWS writes the name in small letters here; lookups take either form.
@@ -69,18 +72,41 @@ class Records:
             raise NotFound(f"Pipeline execution '{self.execution_arn(key)}' does not exist.")
         return record
 
+    def add_execution(self, key: str, record: Json) -> None:
+        """Writes a new execution."""
+        with self.store.transaction():
+            self.store.put(EXECUTION, key, record)
+            self._tell(events.EXECUTION, key, events.of_execution(record, None))
+
     def change_execution(self, key: str, **changes: Any) -> Json:
-        return self.store.update(EXECUTION, key, LastModifiedTime=self.context.now(), **changes)
+        with self.store.transaction():
+            before = self.execution(key)["PipelineExecutionStatus"]
+            now = self.context.now()
+            record = self.store.update(EXECUTION, key, LastModifiedTime=now, **changes)
+            if record["PipelineExecutionStatus"] != before:
+                self._tell(events.EXECUTION, key, events.of_execution(record, before))
+        return record
 
     def steps(self, key: str) -> list[Json]:
         """The steps that an execution has started, oldest first."""
         return self.store.all(STEP, f"{key}/")
 
     def put_step(self, key: str, record: Json) -> None:
-        self.store.put(STEP, f"{key}/{record['StepName']}", record)
+        place = f"{key}/{record['StepName']}"
+        with self.store.transaction():
+            before = (self.store.get(STEP, place) or {}).get("StepStatus")
+            self.store.put(STEP, place, record)
+            if record["StepStatus"] != before:
+                self._tell(events.STEP, key, events.of_step(record, before))
 
     def forget_step(self, key: str, step: str) -> None:
         self.store.delete(STEP, f"{key}/{step}")
+
+    def _tell(self, kind: str, key: str, detail: Json) -> None:
+        pipeline = self.pipeline_arn(key.split("/")[0])
+        execution = self.execution_arn(key)
+        arns = {"pipelineArn": pipeline, "pipelineExecutionArn": execution}
+        self._announce(kind, [pipeline, execution], {**detail, **arns})
 
 
 def version_key(name: str, number: int) -> str:

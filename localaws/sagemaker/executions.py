@@ -7,6 +7,7 @@ moment; what runs in this process is only a `Run`, so a restart loses no executi
 import threading
 from collections.abc import Mapping
 
+from localaws.announcements import Announce, nobody
 from localaws.context import Context
 from localaws.errors import NotImplementedHere, ValidationError
 from localaws.pipelines import records
@@ -38,11 +39,15 @@ class PipelineExecutions:
     """
 
     def __init__(
-        self, context: Context, jobs: Mapping[str, object], wait: Wait = threading.Event.wait
+        self,
+        context: Context,
+        jobs: Mapping[str, object],
+        wait: Wait = threading.Event.wait,
+        announce: Announce = nobody,
     ) -> None:
         self._context = context
         self._store = context.store
-        self._records = records.Records(context)
+        self._records = records.Records(context, announce)
         self._tags = Tags(context)
         self._handlers = handlers(jobs)
         self._wait = wait
@@ -227,7 +232,7 @@ class PipelineExecutions:
             "StartTime": now,
             "LastModifiedTime": now,
         }
-        self._store.put(EXECUTION, key, record)
+        self._records.add_execution(key, record)
         text = {"PipelineDefinition": version["PipelineDefinition"], "CreationTime": now}
         self._store.put(DEFINITION, key, text)
         self._store.update(PIPELINE, name.lower(), LastExecutionTime=now)

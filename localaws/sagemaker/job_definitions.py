@@ -96,6 +96,23 @@ class DataQualityJobDefinitions:
         return self._context.arn("sagemaker", f"data-quality-job-definition/{name.lower()}")
 
 
+def as_inline(definition: Response) -> Response:
+    """A data quality job definition in the shape of a MonitoringJobDefinition."""
+    app = definition["DataQualityAppSpecification"]
+    shaped = {
+        "BaselineConfig": definition.get("DataQualityBaselineConfig"),
+        "MonitoringInputs": [definition["DataQualityJobInput"]],
+        "MonitoringOutputConfig": definition["DataQualityJobOutputConfig"],
+        "MonitoringResources": definition["JobResources"],
+        "MonitoringAppSpecification": {k: v for k, v in app.items() if k != "Environment"},
+        "Environment": app.get("Environment"),
+        "StoppingCondition": definition.get("StoppingCondition"),
+        "NetworkConfig": definition.get("NetworkConfig"),
+        "RoleArn": definition["RoleArn"],
+    }
+    return {name: value for name, value in shaped.items() if value is not None}
+
+
 def require_endpoint(context: Context, name: str) -> None:
     """ValidationException for an endpoint that is not there."""
     if context.store.get("endpoint", name) is None:

@@ -8,6 +8,7 @@ import threading
 from pathlib import PurePosixPath
 from typing import Any
 
+from localaws.announcements import Announce, nobody
 from localaws.context import Context
 from localaws.errors import NotImplementedHere, ValidationError
 from localaws.jobs import checks
@@ -37,10 +38,14 @@ _CONFIG_MEMBERS = (
 class ProcessingJobs:
     """The operations on processing jobs."""
 
-    def __init__(self, context: Context, runner: Runner) -> None:
+    def __init__(self, context: Context, runner: Runner, announce: Announce = nobody) -> None:
         self._runner = runner
         self._records = JobRecords(
-            context, runner, "Processing", "Could not find requested job with name: {name}"
+            context,
+            runner,
+            "Processing",
+            "Could not find requested job with name: {name}",
+            announce,
         )
 
     def create_processing_job(self, request: Request) -> Response:
@@ -91,7 +96,10 @@ class ProcessingJobs:
             command=command,
             # No AWS_REGION: a Processing container has none, and code that relies on one fails
             # there with NoRegionError, so it has to fail here.
-            environment=request.get("Environment", {}),
+            environment={
+                **self._runner.images.program(app["ImageUri"]).variables,
+                **request.get("Environment", {}),
+            },
             credentials=self._runner.credentials(request["RoleArn"], checks.session_name(name)),
             role_arn=request["RoleArn"],
             log_group="/aws/sagemaker/ProcessingJobs",
@@ -171,4 +179,7 @@ def _outputs(requested: list[dict[str, Any]]) -> tuple[Output, ...]:
 
 
 def _finish(record: Record, outcome: Outcome) -> Record:
+    """Keeps what a monitoring job left for CloudWatch, until its schedule has published it."""
+    if record.get("MonitoringScheduleArn"):
+        record["_metric_lines"] = outcome.metric_lines
     return record

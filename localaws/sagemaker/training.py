@@ -9,6 +9,7 @@ import threading
 from pathlib import PurePosixPath
 from typing import Any
 
+from localaws.announcements import Announce, nobody
 from localaws.context import Context
 from localaws.errors import NotImplementedHere, ValidationError
 from localaws.jobs import checks
@@ -39,9 +40,11 @@ _FOLDERS = tuple(
 class TrainingJobs:
     """The operations on training jobs."""
 
-    def __init__(self, context: Context, runner: Runner) -> None:
+    def __init__(self, context: Context, runner: Runner, announce: Announce = nobody) -> None:
         self._context, self._runner = context, runner
-        self._records = JobRecords(context, runner, "Training", "Requested resource not found.")
+        self._records = JobRecords(
+            context, runner, "Training", "Requested resource not found.", announce
+        )
 
     def create_training_job(self, request: Request) -> Response:
         name = request["TrainingJobName"]

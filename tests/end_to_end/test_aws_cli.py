@@ -42,6 +42,7 @@ def test_the_aws_cli_starts_describes_lists_steps_and_approves(
         "Train",
         "Evaluate",
         "AccuracyGate",
+        "Baseline",
         "Register",
     ]
 

@@ -34,7 +34,7 @@ def test_the_demo_registers_a_model_and_approves_it(first: tuple[Command, Any]) 
     _, summary = first
     assert summary["pipeline"]["status"] == "Succeeded"
     names = [step["name"] for step in summary["pipeline"]["steps"]]
-    assert names == [*JOBS, "AccuracyGate", "Register"]
+    assert names == [*JOBS, "AccuracyGate", "Baseline", "Register"]
     assert summary["model_package"]["version"] == 1
     assert summary["model_package"]["approval_status"] == "Approved"
 
@@ -53,6 +53,32 @@ def test_the_approved_version_serves_and_answers_through_the_workflow(
     assert workflow["executions"] == 20 == workflow["succeeded"] + workflow["low_confidence"]
     assert workflow["errors"] == 0
     assert set(workflow["by_class"]) == {"bicycle", "motorcycle"}
+
+
+def test_clean_traffic_shows_no_violation_and_each_disturbance_shows_its_own(
+    first: tuple[Command, Any],
+) -> None:
+    command, summary = first
+    runs = {run["traffic"]: run for run in summary["monitoring"]}
+    violated = {
+        name: {violation["feature_name"] for violation in run["violations"]}
+        for name, run in runs.items()
+    }
+    assert runs["clean"]["records"] == 200
+    assert violated["clean"] == set()
+    assert "brightness" in violated["darker"]
+    assert "sharpness" in violated["blurred"]
+    assert "predicted_class" in violated["one class only"]
+    assert "brightness: Baseline drift distance: " in command.out
+
+
+def test_the_report_is_one_file_that_needs_no_other(first: tuple[Command, Any]) -> None:
+    command, summary = first
+    assert summary["report"] in command.out
+    page = Path(summary["report"]).read_text(encoding="utf-8")
+    assert summary["dataset"]["name"] in page
+    assert "data:image/png;base64," in page
+    assert 'src="http' not in page
 
 
 def test_the_model_is_as_good_as_promised(first: tuple[Command, Any]) -> None:
@@ -80,7 +106,7 @@ def test_the_screen_shows_each_step_and_where_everything_lies(
     first: tuple[Command, Any], newcomer: User
 ) -> None:
     command, summary = first
-    for name in [*JOBS, "AccuracyGate", "Register"]:
+    for name in [*JOBS, "AccuracyGate", "Baseline", "Register"]:
         assert f"✓ {name}" in command.out
     assert "epoch=" in command.out, "the job's own progress is on the screen"
     assert summary["model_package"]["arn"] in command.out

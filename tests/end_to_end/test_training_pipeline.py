@@ -34,7 +34,7 @@ def test_a_second_run_is_cached_and_a_changed_program_reruns_from_there(
 ) -> None:
     url = stage(user, small_archive)
     assert cached(run(user, url)) == set()
-    assert cached(run(user, url)) == {"Prepare", "Train", "Evaluate"}
+    assert cached(run(user, url)) == {"Prepare", "Train", "Evaluate", "Baseline"}
     assert cached(run(user, url, "-p", "Seed=7")) == {"Prepare"}
 
     changed = Path(shutil.copytree(STEPS_FOLDER, tmp_path / "steps"))

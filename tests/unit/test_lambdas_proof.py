@@ -26,6 +26,13 @@ ENVIRONMENT = {
     "ANALYZER_IMAGE_URI": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/analyzer",
     "MONITORING_ROLE_ARN": "arn:aws:iam::123456789012:role/monitoring",
     "MONITORING_CRON": "cron(0 * ? * * *)",
+    "PREPROCESSOR_URL": "s3://code/preprocessors/0/record_preprocessor.py",
+}
+BASELINES = {
+    "ModelDataQuality": {
+        "Statistics": {"S3Uri": "s3://data/executions/a/baseline/statistics.json"},
+        "Constraints": {"S3Uri": "s3://data/executions/a/baseline/constraints.json"},
+    }
 }
 
 
@@ -73,7 +80,7 @@ def test_missing_predictions_are_named() -> None:
 
 def test_the_schedule_is_made_at_the_first_deployment() -> None:
     sagemaker, stub = stubbed("sagemaker")
-    request = monitoring.schedule_request(PREFIX, ENVIRONMENT)
+    request = monitoring.schedule_request(PREFIX, BASELINES, ENVIRONMENT)
     arn = {"MonitoringScheduleArn": f"arn:aws:sagemaker:eu-west-1:1:monitoring-schedule/{PREFIX}"}
     missing(stub, "describe_monitoring_schedule", "schedule")
     stub.add_response("create_monitoring_schedule", arn, request)
@@ -86,5 +93,7 @@ def test_an_account_without_schedules_is_deployed_to_all_the_same() -> None:
     missing(stub, "describe_monitoring_schedule", "schedule")
     refusal = "This operation is in maintenance mode and is not available to new customers."
     stub.add_client_error("create_monitoring_schedule", "ValidationException", refusal)
-    outcome = monitoring.ensure(monitoring.schedule_request(PREFIX, ENVIRONMENT), sagemaker)
+    outcome = monitoring.ensure(
+        monitoring.schedule_request(PREFIX, BASELINES, ENVIRONMENT), sagemaker
+    )
     assert (outcome["backend"], outcome["schedule_name"]) == ("processing", None)

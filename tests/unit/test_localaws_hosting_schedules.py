@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from localaws.errors import InUse, NotFound, NotImplementedHere, ValidationError
+from localaws.monitoring.executions import Executions
 from localaws.sagemaker.job_definitions import MAINTENANCE, DataQualityJobDefinitions
 from localaws.sagemaker.monitoring_schedules import MonitoringSchedules, schedules_of
 from tests.localaws_parts import Clock, make_context
@@ -15,12 +16,17 @@ HOURLY = {"ScheduleExpression": "cron(0 * ? * * *)"}
 ENDPOINT = {"EndpointInput": {"EndpointName": "ep", "LocalPath": "/opt/ml/processing/input"}}
 
 
+def no_jobs(request: dict[str, Any]) -> dict[str, Any]:
+    raise AssertionError("nothing runs a job here")
+
+
 class Account:
     def __init__(self, folder: Path) -> None:
         self.context = make_context(folder, Clock())
         self.context.store.put("endpoint", "ep", {"EndpointName": "ep"})
         self.definitions = DataQualityJobDefinitions(self.context)
-        self.schedules = MonitoringSchedules(self.context, self.definitions)
+        executions = Executions(self.context, no_jobs, lambda namespace, data: None)
+        self.schedules = MonitoringSchedules(self.context, self.definitions, executions)
 
     def define(self, name: str = "definition", seconds: int = 1800) -> str:
         arn: str = self.definitions.create_data_quality_job_definition(

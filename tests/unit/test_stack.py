@@ -92,7 +92,7 @@ def test_each_function_and_workflow_has_a_role_and_a_log_of_its_own() -> None:
     found = resources()
     kinds = ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine")
     owners = [name for name, resource in found.items() if resource["Type"] in kinds]
-    assert len(owners) == 15
+    assert len(owners) == 17
     for name in owners:
         assert found[f"{name}Role"]["Type"] == "AWS::IAM::Role"
         assert found[f"{name}Logs"]["Properties"]["RetentionInDays"]
@@ -110,6 +110,7 @@ def test_the_settings_give_every_parameter_that_the_template_asks_for() -> None:
         "CodeBucket",
         "CodeKey",
         "LayerKey",
+        "PreprocessorKey",
         "WorkflowPrefix",
         "AnalyzerImageUri",
     }
