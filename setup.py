@@ -52,6 +52,7 @@ setup(
             # Exactly: its state on disk is moto's own objects.
             "moto[cloudformation,events,iam,s3,server,stepfunctions,sts]==5.2.5",
             "psutil>=6",
+            "pyarrow>=18",
             "torch==2.13.0",
         ],
         "test": [
