@@ -2,7 +2,9 @@
 
 EventBridge Scheduler calls it each hour, for the hour before; people call it for any window at
 any time (`scones monitor run --now`). Where the account has a monitoring schedule, that one looks
-at the hours, and this function leaves them alone.
+at the features of each hour, and here only labels are a reason to start.
+
+Labels come late: those of the window are joined with what was captured in it or in the week before.
 
 The window's files go into manifests, so that a job reads what was looked at and nothing else; and
 a window without a file is said here, with the prefix and the hours, instead of failing in a job.
@@ -24,6 +26,7 @@ from lambdas.log import Json
 HOUR = datetime.timedelta(hours=1)
 # A file is named after its first record and may hold records of the minutes that follow.
 SPILL = datetime.timedelta(minutes=5)
+LATE = datetime.timedelta(days=7)  # a label may come so much later than its image
 
 
 class InvalidWindow(Exception):
@@ -76,36 +79,52 @@ def _text(moment: datetime.datetime) -> str:
 
 
 def start(
-    window: Window, folder: str, environment: Mapping[str, str], sagemaker: Any, s3: Any
+    window: Window,
+    folder: str,
+    environment: Mapping[str, str],
+    sagemaker: Any,
+    s3: Any,
+    features: bool = True,
 ) -> Json:
-    """Starts the pipeline, unless the window is empty; twice for one window and folder is once.
+    """Starts the pipeline, unless there is nothing to look at; twice for one folder is once.
 
-    Raises NoBaseline. Returns `started`, and `execution_arn` and `output_url`, or `reason`.
+    `features`: whether they are looked at, or labels only. Raises NoBaseline. Returns `started`,
+    and `execution_arn` and `output_url`, or `reason`.
     """
     endpoint_name, bucket = environment["ENDPOINT_NAME"], environment["BUCKET_NAME"]
     arn, found = baseline.of_endpoint(endpoint_name, sagemaker)
     prefix = f"capture/{endpoint_name}/{VARIANT}/"
     captured = list(_keys(s3, bucket, prefix, window.hours()))
-    if not captured:
+    quality = found.get("ModelQuality") or {}
+    labels = (
+        list(_keys(s3, bucket, "ground-truth/", window.hours(before=datetime.timedelta())))
+        if "Constraints" in quality
+        else []
+    )
+    if not (labels or (features and captured)):
         hours = ", ".join(window.hours())
         return {
             "started": False,
-            "reason": f"No captured file below s3://{bucket}/{prefix} in the hours {hours}.",
+            "reason": f"No captured file below s3://{bucket}/{prefix} in the hours {hours}."
+            if features
+            else "The account's own schedule looks at the features, and there is no new label.",
         }
-    # Labels come late: all that were collected since the window began may belong to it.
-    now = datetime.datetime.now(datetime.UTC)
-    labels = list(_keys(s3, bucket, "ground-truth/", Window(window.start, now).hours()))
+    earlier = Window(window.start - LATE, window.start).hours() if labels else []
+    answered = list(dict.fromkeys([*_keys(s3, bucket, prefix, earlier), *captured]))
     output = f"s3://{bucket}/{folder}"
     starts, ends = window.texts()
-    drift, quality = found["ModelDataQuality"], found.get("ModelQuality") or {}
-    kept = f"s3://{bucket}/{folder}/inputs"
+    drift, kept = found["ModelDataQuality"], f"{output}/inputs"
+    # A job's input must exist: where nothing reads a manifest, it names what there is.
+    some = captured or answered or labels
     parameters = {
-        "CaptureManifestUrl": _manifest(s3, f"{kept}/capture.manifest", captured),
-        # A job's input must exist; without labels nothing reads it.
-        "LabelsManifestUrl": _manifest(s3, f"{kept}/labels.manifest", labels or captured[:1]),
-        "Labels": str(len(labels) if "Constraints" in quality else 0),
+        "Features": str(int(features and bool(captured))),
+        "CaptureManifestUrl": _manifest(s3, f"{kept}/capture.manifest", some),
+        "AnsweredManifestUrl": _manifest(s3, f"{kept}/answered.manifest", answered or some),
+        "LabelsManifestUrl": _manifest(s3, f"{kept}/labels.manifest", labels or some),
+        "Labels": str(len(labels) if answered else 0),
         "StartTime": starts,
         "EndTime": ends,
+        "AnsweredSince": _text(window.start - LATE),
         "StatisticsUrl": drift["Statistics"]["S3Uri"],
         "ConstraintsUrl": drift["Constraints"]["S3Uri"],
         "QualityConstraintsUrl": quality.get("Constraints", drift["Constraints"])["S3Uri"],
@@ -159,16 +178,13 @@ def handler(event: Json, context: Any) -> Json:
     with log.call("startMonitoring", event, context) as call:
         window, name = window_of(call.state), os.environ["ENDPOINT_NAME"]
         sagemaker = client("sagemaker")
+        features = True
         if "time" in call.state:
-            if has_schedule(name, sagemaker):
-                return {
-                    "started": False,
-                    "reason": "The account's own schedule looks at the hours.",
-                }
-            # Where a schedule of the endpoint's name would write.
+            features = not has_schedule(name, sagemaker)
+            # Where a schedule of the endpoint's name writes.
             folder = f"monitoring/{name}/{name}/{window.end:%Y/%m/%d/%H}"
         else:
             folder = f"monitoring/{name}/now/{window.end:%Y/%m/%d/%H/%M-%S}"
-        outcome = start(window, folder, os.environ, sagemaker, client("s3"))
+        outcome = start(window, folder, os.environ, sagemaker, client("s3"), features)
         call.say("monitoring", **outcome)
         return outcome

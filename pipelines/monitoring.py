@@ -1,8 +1,10 @@
 """The monitoring pipeline: one window of captured traffic against the deployed version's baseline.
 
-    manifest of the window's capture files ─► Drift   (analyzer image) ─► violations of the features
-    manifest of the labels ─► Labelled? ─► Merge     (labels joined with the capture)
-                                           Matched? ─► Quality (analyzer image) ─► … of the figures
+    manifest of the window's capture files ─► Captured? ─► Drift (analyzer image)
+                                                             └─► violations of the features
+    manifests of the window's labels, and  ─► Labelled? ─► Merge (labels joined with the capture)
+    of a week's capture files                              Matched? ─► Quality (analyzer image)
+                                                                         └─► … of the figures
 
 It is what `startMonitoring` starts, every hour or at once, where the account has no monitoring
 schedules; both leave the same files below `monitoring/<endpoint>/`. An execution succeeds with
@@ -38,11 +40,16 @@ CONSTRAINTS = f"{PROCESSING}/baseline/constraints"
 class Parameters:
     """What `startMonitoring` gives: where the window's records and the baseline lie."""
 
+    features: (
+        ParameterInteger  # 0 where a monitoring schedule looks at them, or nothing was captured
+    )
     capture_manifest_url: ParameterString
+    answered_manifest_url: ParameterString
     labels_manifest_url: ParameterString
     labels: ParameterInteger  # files with labels; with none, quality is not looked at
     start_time: ParameterString
     end_time: ParameterString
+    answered_since: ParameterString
     statistics_url: ParameterString
     constraints_url: ParameterString
     quality_constraints_url: ParameterString
@@ -58,11 +65,14 @@ def monitoring_pipeline(
     script = upload(preprocessor_bundle(), bucket, s3)
     code = upload(monitoring_bundle("merge"), bucket, s3)
     given = Parameters(
+        features=ParameterInteger("Features", 1),
         capture_manifest_url=ParameterString("CaptureManifestUrl"),
+        answered_manifest_url=ParameterString("AnsweredManifestUrl"),
         labels_manifest_url=ParameterString("LabelsManifestUrl"),
         labels=ParameterInteger("Labels", 0),
         start_time=ParameterString("StartTime"),
         end_time=ParameterString("EndTime"),
+        answered_since=ParameterString("AnsweredSince"),
         statistics_url=ParameterString("StatisticsUrl"),
         constraints_url=ParameterString("ConstraintsUrl"),
         quality_constraints_url=ParameterString("QualityConstraintsUrl"),
@@ -73,7 +83,7 @@ def monitoring_pipeline(
         "role": resources.monitoring_role_arn,
         "options": settings.monitoring,
     }
-    drift = _drift(given, script, common)
+    watched = _only_if("Captured", given.features, [_drift(given, script, common)])
     counts = PropertyFile("MergeCounts", output_name="counts", path="counts.json")
     merge = _merge(given, settings, code, resources, session, counts)
     found = JsonGet(step_name=merge.name, property_file=counts, json_path="labelled")
@@ -82,7 +92,7 @@ def monitoring_pipeline(
     return Pipeline(
         name=settings.name("monitoring"),
         parameters=list(vars(given).values()),
-        steps=[drift, labelled],
+        steps=[watched, labelled],
         sagemaker_session=session,
         pipeline_experiment_config=None,
     )
@@ -94,10 +104,6 @@ def _only_if(name: str, count: Any, steps: list[Any]) -> ConditionStep:
     return ConditionStep(name=name, conditions=conditions, if_steps=steps, else_steps=[])
 
 
-def _window(given: Parameters) -> dict[str, Any]:
-    return {"start_time": given.start_time, "end_time": given.end_time}
-
-
 def _drift(given: Parameters, script: str, common: dict[str, Any]) -> ProcessingStep:
     return analyzer_step(
         "Drift",
@@ -107,7 +113,8 @@ def _drift(given: Parameters, script: str, common: dict[str, Any]) -> Processing
         dataset_format=CAPTURED,
         output=("monitoring", given.output_url),
         environment={
-            **_window(given),
+            "start_time": given.start_time,
+            "end_time": given.end_time,
             "record_preprocessor_script": f"{SCRIPTS}/record_preprocessor.py",
             "baseline_statistics": f"{STATISTICS}/statistics.json",
             "baseline_constraints": f"{CONSTRAINTS}/constraints.json",
@@ -142,7 +149,7 @@ def _merge(
         env={"PYTHONPATH": f"{PROCESSING}/input/code"},
         network_config=NetworkConfig(enable_network_isolation=True),
     )
-    manifests = {"endpoint": given.capture_manifest_url, "labels": given.labels_manifest_url}
+    manifests = {"endpoint": given.answered_manifest_url, "labels": given.labels_manifest_url}
     step_args = processor.run(
         inputs=[
             mounted("code", code, f"{PROCESSING}/input/code"),
@@ -159,7 +166,7 @@ def _merge(
             )
             for name in ("merged", "counts")
         ],
-        arguments=["--start-time", given.start_time, "--end-time", given.end_time],
+        arguments=["--start-time", given.answered_since, "--end-time", given.end_time],
     )
     return ProcessingStep(name="Merge", step_args=step_args, property_files=[counts])
 

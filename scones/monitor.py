@@ -97,12 +97,14 @@ def run(connection: Connection, start: datetime, end: datetime, quiet: bool = Fa
     ended: Execution = follow(connection, answer["execution_arn"], quiet)
     if ended.status != "Succeeded":
         fail(ended.failure_reason or f"The monitoring ended as {ended.status}.", FAILED)
-    found = read(answer["output_url"], connection.client("s3"))
-    if found is None:
-        fail(f"The monitoring left no {STATISTICS} below {answer['output_url']}.", FAILED)
-    window = {"start": start.isoformat(), "end": end.isoformat()}
-    quality = read(f"{answer['output_url']}/quality", connection.client("s3"))
-    return {**found, "window": window, "execution_arn": ended.arn, "quality": _figures(quality)}
+    s3, url = connection.client("s3"), answer["output_url"]
+    nothing = {"url": url, "records": 0, "features": [], "violations": []}  # labels alone
+    return {
+        **(read(url, s3) or nothing),
+        "window": {"start": start.isoformat(), "end": end.isoformat()},
+        "execution_arn": ended.arn,
+        "quality": _figures(read(f"{url}/quality", s3)),
+    }
 
 
 def analyses(connection: Connection) -> Iterator[Json]:

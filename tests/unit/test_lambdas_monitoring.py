@@ -92,13 +92,13 @@ def test_a_window_becomes_an_execution_over_exactly_its_files() -> None:
     captured = f"capture/{PREFIX}/AllTraffic/2026/11/22"
     listed(s3_stub, f"{captured}/10/")
     listed(s3_stub, f"{captured}/11/", f"{captured}/11/00-01-002-a.jsonl")
-    now = datetime.datetime.now(datetime.UTC)
-    hours = Window(HOUR.start, now).hours()
-    label = f"ground-truth/{hours[0]}/labels.jsonl"
-    for number, hour in enumerate(hours):
-        listed(s3_stub, f"ground-truth/{hour}/", *([] if number else [label]))
+    listed(s3_stub, "ground-truth/2026/11/22/11/", "ground-truth/2026/11/22/11/labels.jsonl")
+    week = Window(HOUR.start - start_monitoring.LATE, HOUR.start).hours()
+    for hour in week:
+        before = f"capture/{PREFIX}/AllTraffic/{hour}/"
+        listed(s3_stub, before, *([f"{before}b.jsonl"] if hour == week[1] else []))
     manifests: list[Any] = []
-    for _ in range(2):
+    for _ in range(3):
         s3_stub.add_response(
             "put_object", {}, {"Bucket": BUCKET, "Key": ANY, "Body": ANY, "ContentType": ANY}
         )
@@ -125,6 +125,11 @@ def test_a_window_becomes_an_execution_over_exactly_its_files() -> None:
         {"prefix": f"s3://{BUCKET}/capture/"},
         f"{PREFIX}/AllTraffic/2026/11/22/11/00-01-002-a.jsonl",
     ]
+    _, *answered = json.load(manifests[1]["Body"])
+    assert answered == [
+        f"{PREFIX}/AllTraffic/2026/11/15/11/b.jsonl",
+        f"{PREFIX}/AllTraffic/2026/11/22/11/00-01-002-a.jsonl",
+    ], "labels come late: the week before is asked for their images"
 
 
 def test_a_window_without_a_file_starts_nothing_and_names_prefix_and_hours() -> None:
@@ -133,10 +138,24 @@ def test_a_window_without_a_file_starts_nothing_and_names_prefix_and_hours() -> 
     s3, s3_stub = stubbed("s3")
     for hour in HOUR.hours():
         listed(s3_stub, f"capture/{PREFIX}/AllTraffic/{hour}/")
+    listed(s3_stub, "ground-truth/2026/11/22/11/")
     outcome = start_monitoring.start(HOUR, FOLDER, ENVIRONMENT, sagemaker, s3)
     assert not outcome["started"]
     assert f"s3://{BUCKET}/capture/{PREFIX}/AllTraffic/" in outcome["reason"]
     assert "2026/11/22/11" in outcome["reason"]
+
+
+def test_where_the_account_has_a_schedule_only_labels_are_a_reason_to_start() -> None:
+    sagemaker, stub = stubbed("sagemaker")
+    serving(stub, DriftCheckBaselines=BASELINES)
+    s3, s3_stub = stubbed("s3")
+    for hour in HOUR.hours():
+        prefix = f"capture/{PREFIX}/AllTraffic/{hour}/"
+        listed(s3_stub, prefix, f"{prefix}a.jsonl")
+    listed(s3_stub, "ground-truth/2026/11/22/11/")
+    outcome = start_monitoring.start(HOUR, FOLDER, ENVIRONMENT, sagemaker, s3, features=False)
+    assert not outcome["started"]
+    assert "own schedule looks at the features" in outcome["reason"]
 
 
 def test_without_an_endpoint_or_a_baseline_the_reason_is_a_sentence() -> None:
@@ -149,7 +168,7 @@ def test_without_an_endpoint_or_a_baseline_the_reason_is_a_sentence() -> None:
         baseline.of_endpoint(PREFIX, sagemaker)
 
 
-def test_the_accounts_own_schedule_is_left_to_its_work() -> None:
+def test_an_endpoint_without_a_schedule_has_none() -> None:
     sagemaker, stub = stubbed("sagemaker")
     missing(stub, "describe_monitoring_schedule", "schedule")
     assert not start_monitoring.has_schedule(PREFIX, sagemaker)
