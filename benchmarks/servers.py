@@ -1,9 +1,9 @@
 """The servers that are compared, each with the same model archive. Ports are free ones.
 
 `endpoint` is ours: InvokeEndpoint of the deployed endpoint, signed, with data capture. `torchserve`
-and `litserve` start the peers with what is best for their throughput on two cores (tried by hand:
-one or two workers, one or two API servers): a worker with one thread a core, no line in the log for
-a request, no metrics of the machine. None of the three puts requests into batches.
+and `litserve` start the peers with a worker of one thread for each core, no line in the log for a
+request and no metrics of the machine; LitServe with as many API servers as workers, its default
+(on two cores one worker, or one API server, was no faster). Nobody puts requests into batches.
 """
 
 import contextlib
