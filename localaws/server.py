@@ -197,6 +197,7 @@ class Server:
 
     def stop(self) -> None:
         """Takes no more requests, lets the components end, and writes everything."""
+        self._state.hold_executions()  # while what they call is still there
         self._http.is_closing = True  # type: ignore[attr-defined]  # our handler looks at it
         self._http.shutdown()
         for component in reversed(self._components):

@@ -119,6 +119,9 @@ class Site:
                 "SupportedResponseMIMETypes": ["application/json"],
             },
             ModelMetrics={"ModelQuality": {"Statistics": statistics}},
+            DriftCheckBaselines={
+                "ModelDataQuality": {"Statistics": statistics, "Constraints": statistics}
+            },
             ModelApprovalStatus="PendingManualApproval",
             CustomerMetadataProperties={
                 "confidence_threshold": "0.8",

@@ -15,7 +15,6 @@ class Delivery:
 
     def __init__(self, context: Context, state: MotoState) -> None:
         clients = Clients(context.endpoint_url, context.region)
-        self._hold_executions = state.hold_executions
         self.queue, self.targets = Queue(context, state.when_saved), Targets(clients)
         self.rules = Rules(context, self.queue, self.targets)
         self.event_sources = EventSources(context, clients)
@@ -28,7 +27,6 @@ class Delivery:
             part.recover()
 
     def shutdown(self) -> None:
-        self._hold_executions()  # while the functions that they call are still there
         for part in reversed(self._parts):
             if not isinstance(part, Rules | TopicMessages):
                 part.shutdown()
