@@ -15,8 +15,8 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import botocore.loaders
 import botocore.model
+import botocore.session
 
 # Patterns that admit every text. The second one backtracks badly on long input, so neither is run.
 _ANY_TEXT = frozenset(
@@ -41,7 +41,9 @@ _PYTHON_TYPES: dict[str, tuple[type, ...]] = {
 @functools.cache
 def load(service: str) -> botocore.model.ServiceModel:
     """The newest model of a service that the installed botocore carries, such as `sagemaker`."""
-    description = botocore.loaders.Loader().load_service_model(service, "service-2")
+    # By a session's loader, which the embedded AWS shares with all its sessions.
+    loader = botocore.session.get_session().get_component("data_loader")
+    description = loader.load_service_model(service, "service-2")
     return botocore.model.ServiceModel(description, service)
 
 

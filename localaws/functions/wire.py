@@ -11,7 +11,6 @@ from typing import Any
 from urllib.parse import unquote
 from wsgiref.types import WSGIEnvironment
 
-from botocore.loaders import Loader
 from botocore.model import OperationModel
 from moto.core.model import ServiceModel
 from moto.core.parse import RestJSONParser
@@ -19,6 +18,7 @@ from moto.core.serialize import RestJSONSerializer
 from werkzeug.datastructures import EnvironHeaders, MultiDict
 
 import service_model
+from localaws.descriptions import loader
 from localaws.errors import ValidationError
 from localaws.functions.errors import InvalidContent, NoSuchResource
 
@@ -87,7 +87,7 @@ def _route(
 @functools.cache
 def _routes() -> list[tuple[str, re.Pattern[str], list[tuple[str, str]], OperationModel]]:
     # moto's serialiser wants moto's own classes over botocore's description.
-    model = ServiceModel(Loader().load_service_model(_SERVICE, "service-2"), _SERVICE)
+    model = ServiceModel(loader().load_service_model(_SERVICE, "service-2"), _SERVICE)
     found = []
     for name in model.operation_names:
         operation = model.operation_model(name)

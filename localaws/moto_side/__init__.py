@@ -17,3 +17,7 @@ from a component beside us; out goes moto's answer, and the change is on its way
 The classes of `s3` and `logs` take the place of moto's own, because moto has no seam for storage.
 They lean on moto's inner names, so moto is pinned to one version and each name is under test.
 """
+
+from localaws import descriptions
+
+descriptions.share()  # here, because every import of moto by the server comes through here first

@@ -98,20 +98,27 @@ def hold(backends: list[Any]) -> None:
             execution.stop(stop_date=now, error=None, cause=None)
 
 
-_ended: "weakref.WeakKeyDictionary[Any, PastWorker]" = weakref.WeakKeyDictionary()
-
-
 def _past(execution: Any, worker: Any) -> PastWorker:
-    """The history so far; moto copies it deeply at each call, so that of an ended one is kept."""
-    if execution in _ended:
-        return _ended[execution]
+    """The history so far.
+
+    Of an ended execution it takes the worker's place for good: moto copies a history deeply at each
+    look, and a worker holds the parsed definition, which is most of an execution's memory.
+    """
+    if isinstance(worker, PastWorker):
+        return worker
     environment = worker.env if worker is not None else None
     history = list(environment.event_manager.get_event_history()) if environment else []
     past = PastWorker(history)
+    ended = execution.stop_date
     now = datetime.datetime.now(datetime.UTC)
-    if execution.stop_date is not None and now - execution.stop_date > _SETTLED:
-        _ended[execution] = past
+    if ended is not None and now - ended > _SETTLED and not _has_map_runs(environment):
+        execution.exec_worker = past
     return past
+
+
+def _has_map_runs(environment: Any) -> bool:
+    """Then the worker stays: `PastWorker` knows nothing of them."""
+    return environment is not None and bool(environment.map_run_record_pool_manager.get_all())
 
 
 def running(backends: list[Any]) -> Iterator[Any]:

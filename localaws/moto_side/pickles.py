@@ -7,12 +7,13 @@ through a module to whatever that module imports.
 
 import copyreg
 import datetime
+import enum
 import io
 import pickle
 import threading
 from collections import defaultdict
 from collections.abc import Callable
-from types import FunctionType
+from types import BuiltinFunctionType, FunctionType
 from typing import Any
 
 from cryptography.hazmat.primitives.serialization import (
@@ -86,12 +87,14 @@ class _Pickler(pickle.Pickler):
         kind = type(value)
         if kind is datetime.datetime:  # the most frequent one
             return NotImplemented
+        if isinstance(value, enum.Enum):  # Python 3.11.0 to 3.11.3 would call getattr for it
+            return kind, (value.value,)
         if kind in _MADE_ANEW:
             return _MADE_ANEW[kind], ()
         reference = self._refer(value)
         if reference is not None:
             return kept_elsewhere, reference
-        if isinstance(value, (type, FunctionType)) and not _allowed(
+        if isinstance(value, (type, FunctionType, BuiltinFunctionType)) and not _allowed(
             value.__module__, value.__qualname__
         ):
             raise pickle.PicklingError(f"may not keep a {value.__module__}.{value.__qualname__}")

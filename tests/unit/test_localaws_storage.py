@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from moto.s3.models import s3_backends
+from moto.stepfunctions.parser.api import ExecutionStatus
 
 from localaws.errors import LocalAwsError, NotFound
 from localaws.home import Home
@@ -244,6 +245,15 @@ def test_a_snapshot_cannot_reach_through_a_module_of_motos() -> None:
 def test_what_a_snapshot_could_not_read_back_is_not_written() -> None:
     with pytest.raises(pickle.PicklingError, match="may not keep a"):
         pickles.dumps({"type": Path}, lambda value: None)
+    with pytest.raises(pickle.PicklingError, match=r"may not keep a builtins\.getattr"):
+        pickles.dumps({"function": getattr}, lambda value: None)
+
+
+def test_a_member_of_an_enumeration_is_kept_by_its_value() -> None:
+    # Each Python pickles it in its own way, and some by calling getattr.
+    data = pickles.dumps({"status": ExecutionStatus.SUCCEEDED}, lambda value: None)
+    assert b"getattr" not in data
+    assert pickles.loads(data)["status"] is ExecutionStatus.SUCCEEDED
 
 
 def test_what_is_kept_elsewhere_is_a_reference_and_plain_values_are_not_asked_about() -> None:
