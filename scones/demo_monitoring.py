@@ -26,7 +26,10 @@ CAPTURE_WAIT = 120  # seconds; a capture file is written a minute after its firs
 
 
 def watch(connection: Connection, resources: Resources, out: Path) -> Json:
-    """Sends each wave and has it monitored; returns `monitoring` (a run a wave) and `report`."""
+    """Sends each wave and has it monitored; returns `monitoring` (a run a wave) and `report`.
+
+    The report is about all of them together.
+    """
     began = _next_second()
     runs: list[Json] = []
     for name, kinds, only in WAVES:
@@ -40,7 +43,9 @@ def watch(connection: Connection, resources: Resources, out: Path) -> Json:
         )
         runs.append(_run(connection, resources, name, images, kinds))
         _say(runs[-1])
-    path = report.make(connection, began, datetime.now(UTC), out / "report", runs[-1])
+    ended = _next_second()
+    whole = monitor.run(connection, began, ended, quiet=True)
+    path = report.make(connection, began, ended, out / "report", whole)
     return {
         "monitoring": [
             {key: run[key] for key in ("traffic", "records", "features", "violations", "url")}

@@ -77,13 +77,16 @@ def make(
 ) -> Path:
     """Gathers the window and writes the report; `analysis`: what the monitor found in it.
 
-    By default that is the newest analysis. Ends the program when nothing serves.
+    By default that is the newest analysis written since its start, if there is one. Ends the
+    program when nothing serves.
     """
     serving = endpoints.describe(connection)
     if serving is None or not serving["package"]:
         fail("No endpoint serves yet: `scones models approve N` deploys one.", WRONG_INPUT)
     package = describe(serving["package"], connection.client("sagemaker"))
-    analysis = analysis or next(monitor.analyses(connection), None)
+    if analysis is None:
+        since = (one for one in monitor.analyses(connection) if one["written"] >= start)
+        analysis = next(since, None)
     return write(_gather(connection, package, serving["name"], (start, end), analysis), folder)
 
 
