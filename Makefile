@@ -13,7 +13,7 @@ demo: .venv/local           ## the whole loop on this machine
 
 test: .venv/test            ## proves it
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 3 --dist loadfile # the longest ones mostly wait
 
 lint: .venv/test
 	$(BIN)/ruff check .

@@ -62,6 +62,7 @@ setup(
             "mypy>=1.18",
             "pandas>=2.2",
             "pytest>=8",
+            "pytest-xdist>=3.6",
             "ruff>=0.14",
             "statelint>=3.1",
             "types-PyYAML",
