@@ -13,7 +13,8 @@ demo: .venv/local           ## the whole loop on this machine
 
 test: .venv/test            ## proves it
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest -n 3 --dist loadfile # the longest ones mostly wait
+	$(BIN)/python -m pytest tests/end_to_end/test_demo.py # alone: it trains on all cores
+	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/end_to_end/test_demo.py
 
 lint: .venv/test
 	$(BIN)/ruff check .
