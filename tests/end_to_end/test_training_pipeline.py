@@ -86,8 +86,9 @@ def evaluation(user: User, job_arn: str) -> Any:
     job = user.client("sagemaker").describe_processing_job(
         ProcessingJobName=job_arn.rsplit("/", 1)[-1]
     )
-    (output,) = job["ProcessingOutputConfig"]["Outputs"]
-    bucket, _, prefix = output["S3Output"]["S3Uri"].removeprefix("s3://").partition("/")
+    outputs = job["ProcessingOutputConfig"]["Outputs"]
+    uris = {output["OutputName"]: output["S3Output"]["S3Uri"] for output in outputs}
+    bucket, _, prefix = uris["evaluation"].removeprefix("s3://").partition("/")
     answer = user.client("s3").get_object(Bucket=bucket, Key=f"{prefix}/evaluation.json")
     return json.load(answer["Body"])
 

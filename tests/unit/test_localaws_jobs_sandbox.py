@@ -66,8 +66,10 @@ def test_a_job_cannot_write_to_the_machine(machine: Machine) -> None:
                 print(error.strerror)
         """,
     )
-    refused = "Read-only file system"
-    assert machine.logs.text("writes").splitlines() == [refused, refused, "wrote"]
+    *refused, below_opt = machine.logs.text("writes").splitlines()
+    # A home below /tmp is not even there: each job has a /tmp of its own.
+    assert set(refused) <= {"Read-only file system", "No such file or directory"}
+    assert (len(refused), below_opt) == (2, "wrote")
     assert not home.exists()
     assert not Path("/opt", name).exists()
 
