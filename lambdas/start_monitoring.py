@@ -14,7 +14,7 @@ import datetime
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,8 +22,8 @@ from lambdas import baseline, deployment, log
 from lambdas.clients import client
 from lambdas.deployment import VARIANT
 from lambdas.log import Json
+from monitoring.window import Window, moment
 
-HOUR = datetime.timedelta(hours=1)
 # A file is named after its first record and may hold records of the minutes that follow.
 SPILL = datetime.timedelta(minutes=5)
 LATE = datetime.timedelta(days=7)  # a label may come so much later than its image
@@ -33,49 +33,39 @@ class InvalidWindow(Exception):
     """The event names no window."""
 
 
-@dataclass(frozen=True)
-class Window:
-    """From `start` up to, but not including, `end`, both in UTC."""
-
-    start: datetime.datetime
-    end: datetime.datetime
-
-    def hours(self, before: datetime.timedelta = SPILL) -> list[str]:
-        """The folders `yyyy/mm/dd/hh` that its records may lie in."""
-        hour = (self.start - before).replace(minute=0, second=0, microsecond=0)
-        found = []
-        while hour < self.end:
-            found.append(f"{hour:%Y/%m/%d/%H}")
-            hour += HOUR
-        return found
-
-    def texts(self) -> tuple[str, str]:
-        return _text(self.start), _text(self.end)
-
-
 def window_of(event: Json) -> Window:
     """Of `start` and `end`, or the whole hour before `time`. Raises InvalidWindow."""
     try:
         if "time" in event:
-            end = _moment(event["time"]).replace(minute=0, second=0, microsecond=0)
-            return Window(end - HOUR, end)
-        window = Window(_moment(event["start"]), _moment(event["end"]))
+            return Window.last_hours(1, moment(event["time"]))
+        return Window.parse(event["start"], event["end"])
     except (KeyError, TypeError, ValueError) as error:
         raise InvalidWindow(
-            f"The event must hold `time`, or `start` and `end`, as ISO times ({error})."
+            f"The event must hold `time`, or `start` and a later `end`, as ISO times ({error})."
         ) from error
-    if window.start >= window.end:
-        raise InvalidWindow(f"The window ends at {event['end']}, before it starts.")
-    return window
 
 
-def _moment(text: str) -> datetime.datetime:
-    time = datetime.datetime.fromisoformat(text)
-    return (time if time.tzinfo else time.replace(tzinfo=datetime.UTC)).astimezone(datetime.UTC)
+def _text(time: datetime.datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
-def _text(moment: datetime.datetime) -> str:
-    return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+@dataclass(frozen=True)
+class Found:
+    """The keys that a window asks for: what was captured in it, the labels that came in it, and
+    what was captured in it or in the week before, in which the labels' images are."""
+
+    captured: list[str]
+    labels: list[str]
+    answered: list[str]
+
+
+def look(window: Window, bucket: str, prefix: str, with_labels: bool, s3: Any) -> Found:
+    """What there is in the bucket; `prefix` is that of the endpoint's capture."""
+    captured = _keys(s3, bucket, prefix, Window(window.start - SPILL, window.end))
+    labels = _keys(s3, bucket, "ground-truth/", window) if with_labels else []
+    since = window.start - LATE - SPILL
+    earlier = _keys(s3, bucket, prefix, Window(since, window.start)) if labels else []
+    return Found(captured, labels, list(dict.fromkeys([*earlier, *captured])))
 
 
 def start(
@@ -92,44 +82,19 @@ def start(
     and `execution_arn` and `output_url`, or `reason`.
     """
     endpoint_name, bucket = environment["ENDPOINT_NAME"], environment["BUCKET_NAME"]
-    arn, found = baseline.of_endpoint(endpoint_name, sagemaker)
+    arn, known = baseline.of_endpoint(endpoint_name, sagemaker)
     prefix = f"capture/{endpoint_name}/{VARIANT}/"
-    captured = list(_keys(s3, bucket, prefix, window.hours()))
-    quality = found.get("ModelQuality") or {}
-    labels = (
-        list(_keys(s3, bucket, "ground-truth/", window.hours(before=datetime.timedelta())))
-        if "Constraints" in quality
-        else []
-    )
-    if not (labels or (features and captured)):
-        hours = ", ".join(window.hours())
+    found = look(window, bucket, prefix, "Constraints" in known.get("ModelQuality", {}), s3)
+    if not (found.labels or (features and found.captured)):
+        hours = ", ".join(Window(window.start - SPILL, window.end).prefixes())
         return {
             "started": False,
             "reason": f"No captured file below s3://{bucket}/{prefix} in the hours {hours}."
             if features
             else "The account's own schedule looks at the features, and there is no new label.",
         }
-    earlier = Window(window.start - LATE, window.start).hours() if labels else []
-    answered = list(dict.fromkeys([*_keys(s3, bucket, prefix, earlier), *captured]))
-    output = f"s3://{bucket}/{folder}"
-    starts, ends = window.texts()
-    drift, kept = found["ModelDataQuality"], f"{output}/inputs"
-    # A job's input must exist: where nothing reads a manifest, it names what there is.
-    some = captured or answered or labels
-    parameters = {
-        "Features": str(int(features and bool(captured))),
-        "CaptureManifestUrl": _manifest(s3, f"{kept}/capture.manifest", some),
-        "AnsweredManifestUrl": _manifest(s3, f"{kept}/answered.manifest", answered or some),
-        "LabelsManifestUrl": _manifest(s3, f"{kept}/labels.manifest", labels or some),
-        "Labels": str(len(labels) if answered else 0),
-        "StartTime": starts,
-        "EndTime": ends,
-        "AnsweredSince": _text(window.start - LATE),
-        "StatisticsUrl": drift["Statistics"]["S3Uri"],
-        "ConstraintsUrl": drift["Constraints"]["S3Uri"],
-        "QualityConstraintsUrl": quality.get("Constraints", drift["Constraints"])["S3Uri"],
-        "OutputUrl": output,
-    }
+    parameters = _parameters(window, f"s3://{bucket}/{folder}", found, known, features, s3)
+    starts, ends = parameters["StartTime"], parameters["EndTime"]
     token = hashlib.sha256(json.dumps([starts, ends, folder]).encode()).hexdigest()
     execution = sagemaker.start_pipeline_execution(
         PipelineName=environment["MONITORING_PIPELINE_NAME"],
@@ -140,17 +105,46 @@ def start(
     return {
         "started": True,
         "execution_arn": execution["PipelineExecutionArn"],
-        "output_url": output,
-        "captured_files": len(captured),
-        "label_files": len(labels),
+        "output_url": parameters["OutputUrl"],
+        "captured_files": len(found.captured),
+        "label_files": len(found.labels),
     }
 
 
-def _keys(s3: Any, bucket: str, prefix: str, hours: list[str]) -> Iterator[str]:
+def _parameters(
+    window: Window, output: str, found: Found, known: Json, features: bool, s3: Any
+) -> dict[str, str]:
+    """Of the pipeline; writes the manifests. `known` are the version's baselines."""
+    drift, kept = known["ModelDataQuality"], f"{output}/inputs"
+    quality = known.get("ModelQuality", {})
+    # A job's input must exist: where nothing reads a manifest, it names what there is.
+    some = found.captured or found.answered or found.labels
+    return {
+        "Features": str(int(features and bool(found.captured))),
+        "CaptureManifestUrl": _manifest(s3, f"{kept}/capture.manifest", some),
+        "AnsweredManifestUrl": _manifest(s3, f"{kept}/answered.manifest", found.answered or some),
+        "LabelsManifestUrl": _manifest(s3, f"{kept}/labels.manifest", found.labels or some),
+        "Labels": str(len(found.labels) if found.answered else 0),
+        "StartTime": _text(window.start),
+        "EndTime": _text(window.end),
+        "AnsweredSince": _text(window.start - LATE),
+        "StatisticsUrl": drift["Statistics"]["S3Uri"],
+        "ConstraintsUrl": drift["Constraints"]["S3Uri"],
+        "QualityConstraintsUrl": quality.get("Constraints", drift["Constraints"])["S3Uri"],
+        "OutputUrl": output,
+    }
+
+
+def _keys(s3: Any, bucket: str, prefix: str, window: Window) -> list[str]:
+    """The objects that are not empty, in the folders of the window's hours."""
     pages = s3.get_paginator("list_objects_v2")
-    for hour in hours:
-        for page in pages.paginate(Bucket=bucket, Prefix=f"{prefix}{hour}/"):
-            yield from (item["Key"] for item in page.get("Contents", []) if item["Size"])
+    return [
+        item["Key"]
+        for hour in window.prefixes()
+        for page in pages.paginate(Bucket=bucket, Prefix=f"{prefix}{hour}/")
+        for item in page.get("Contents", [])
+        if item["Size"]
+    ]
 
 
 def _manifest(s3: Any, url: str, keys: list[str]) -> str:

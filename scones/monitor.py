@@ -6,8 +6,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import click
-from botocore.exceptions import ClientError
 
+from lambdas.publish_monitoring import STATISTICS, VIOLATIONS
+from lambdas.publish_monitoring import read as read_json
 from pipelines.execution import Execution
 from pipelines.resources import of_stack
 from scones.cli import FAILED, WRONG_INPUT, Environment, fail, json_option, pass_environment
@@ -17,7 +18,6 @@ from scones.pipeline import follow
 from scones.screen import table
 
 Json = dict[str, Any]
-STATISTICS, VIOLATIONS = "statistics.json", "constraint_violations.json"
 moment = click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"])
 
 
@@ -126,28 +126,16 @@ def analyses(connection: Connection) -> Iterator[Json]:
 
 def read(url: str, s3: Any) -> Json | None:
     """One analysis: its address, records, features and violations; None when it is not there."""
-    statistics = read_json(f"{url}/{STATISTICS}", s3)
+    statistics = read_json(s3, f"{url}/{STATISTICS}")
     if statistics is None:
         return None
     return {
         "url": url,
         "records": statistics["dataset"]["item_count"],
         "features": [feature["name"] for feature in statistics.get("features", [])],
-        "violations": (read_json(f"{url}/{VIOLATIONS}", s3) or {}).get("violations", []),
+        "violations": (read_json(s3, f"{url}/{VIOLATIONS}") or {}).get("violations", []),
         "figures": _sound(statistics.get("binary_classification_metrics") or {}),
     }
-
-
-def read_json(url: str, s3: Any) -> Json | None:
-    """A JSON object of S3; None when there is none."""
-    bucket, _, key = url.removeprefix("s3://").partition("/")
-    try:
-        content: Json = json.load(s3.get_object(Bucket=bucket, Key=key)["Body"])
-        return content
-    except ClientError as error:
-        if error.response["Error"]["Code"] == "NoSuchKey":
-            return None
-        raise
 
 
 def _sound(metrics: Json) -> Json:

@@ -3,7 +3,7 @@
 All of it lies in the environment's code bucket under keys that change with the contents and not
 otherwise, so a deployment without a change has nothing to upload and nothing to update.
 
-    functions/<sha256>.zip                 lambdas/ and workflow/
+    functions/<sha256>.zip                 lambdas/, workflow/, and monitoring's window
     layers/pillow-<version>-<python>-….zip Pillow, as the functions' Python wants it
     preprocessors/<sha256>/…               the record preprocessor of the monitoring schedule
     workflows/<sha256>/<name>.asl.json     the definitions, placeholders and all
@@ -25,7 +25,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from pipelines.code import PREPROCESSOR, bundle, preprocessor_bundle
+from pipelines.code import PREPROCESSOR, bundle, monitoring_bundle, preprocessor_bundle
 from scones.connection import PROJECT_ROOT
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip knows no earlier time; the same for each file
@@ -50,7 +50,11 @@ class Artefacts:
 
 def upload(bucket: str, runtime: str, template: Path, s3: Any, *, own_python: bool) -> Artefacts:
     """Packs and uploads what is not there yet. `own_python`: functions run on this machine."""
-    code = bundle(_sources("lambdas", ".py") | _sources("workflow", ".py", ".json"))
+    code = bundle(
+        _sources("lambdas", ".py")
+        | _sources("workflow", ".py", ".json")
+        | monitoring_bundle("window").files
+    )
     workflows = bundle(_sources("workflow", ".asl.json"))
     script = preprocessor_bundle()
     body = template.read_bytes()

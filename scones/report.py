@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from lambdas.publish_monitoring import STATISTICS, VIOLATIONS
+from lambdas.publish_monitoring import read as read_json
 from monitoring import capture, ground_truth
 from monitoring import record_preprocessor as preprocessor
 from monitoring.features import features_of_images
@@ -19,7 +21,7 @@ from pipelines.resources import Resources, of_stack
 from scones import endpoints, monitor
 from scones.cli import FAILED, WRONG_INPUT, Environment, fail, pass_environment
 from scones.connection import Connection
-from scones.monitor import Json, moment, read_json
+from scones.monitor import Json, moment
 
 SPILL = timedelta(minutes=5)  # a capture file may hold records later than its folder's hour
 
@@ -118,10 +120,10 @@ def _gather(
         endpoint_name=endpoint_name,
         model_version=str(package.version),
         dataset_name=package.metadata.get("dataset_name", "unknown data"),
-        baseline_statistics=read_json(statistics, s3) if statistics else None,
-        traffic_statistics=read_json(f"{url}/{monitor.STATISTICS}", s3) if url else None,
-        violations=read_json(f"{url}/{monitor.VIOLATIONS}", s3) if url else None,
-        evaluation=read_json(quality, s3),
+        baseline_statistics=read_json(s3, statistics) if statistics else None,
+        traffic_statistics=read_json(s3, f"{url}/{STATISTICS}") if url else None,
+        violations=read_json(s3, f"{url}/{VIOLATIONS}") if url else None,
+        evaluation=read_json(s3, quality),
     )
 
 

@@ -10,7 +10,8 @@ from botocore.response import StreamingBody
 from botocore.stub import ANY
 
 from lambdas import baseline, publish_monitoring, start_monitoring
-from lambdas.start_monitoring import InvalidWindow, Window, window_of
+from lambdas.start_monitoring import LATE, SPILL, InvalidWindow, window_of
+from monitoring.window import Window
 from tests.lambda_kit import (
     PREFIX,
     described_config,
@@ -33,6 +34,9 @@ HOUR = Window(
     datetime.datetime(2026, 11, 22, 11, tzinfo=datetime.UTC),
     datetime.datetime(2026, 11, 22, 12, tzinfo=datetime.UTC),
 )
+
+# A file that began just before the window may hold records of it.
+HOURS = ["2026/11/22/10", "2026/11/22/11"]
 
 
 def file(name: str) -> dict[str, str]:
@@ -81,10 +85,6 @@ def test_an_event_without_a_window_is_refused(wrong: dict[str, str]) -> None:
         window_of(wrong)
 
 
-def test_files_that_began_just_before_the_window_are_looked_at_too() -> None:
-    assert HOUR.hours() == ["2026/11/22/10", "2026/11/22/11"]
-
-
 def test_a_window_becomes_an_execution_over_exactly_its_files() -> None:
     sagemaker, stub = stubbed("sagemaker")
     serving(stub, DriftCheckBaselines=BASELINES)
@@ -93,7 +93,7 @@ def test_a_window_becomes_an_execution_over_exactly_its_files() -> None:
     listed(s3_stub, f"{captured}/10/")
     listed(s3_stub, f"{captured}/11/", f"{captured}/11/00-01-002-a.jsonl")
     listed(s3_stub, "ground-truth/2026/11/22/11/", "ground-truth/2026/11/22/11/labels.jsonl")
-    week = Window(HOUR.start - start_monitoring.LATE, HOUR.start).hours()
+    week = Window(HOUR.start - LATE - SPILL, HOUR.start).prefixes()
     for hour in week:
         before = f"capture/{PREFIX}/AllTraffic/{hour}/"
         listed(s3_stub, before, *([f"{before}b.jsonl"] if hour == week[1] else []))
@@ -136,7 +136,7 @@ def test_a_window_without_a_file_starts_nothing_and_names_prefix_and_hours() -> 
     sagemaker, stub = stubbed("sagemaker")
     serving(stub, DriftCheckBaselines=BASELINES)
     s3, s3_stub = stubbed("s3")
-    for hour in HOUR.hours():
+    for hour in HOURS:
         listed(s3_stub, f"capture/{PREFIX}/AllTraffic/{hour}/")
     listed(s3_stub, "ground-truth/2026/11/22/11/")
     outcome = start_monitoring.start(HOUR, FOLDER, ENVIRONMENT, sagemaker, s3)
@@ -149,7 +149,7 @@ def test_where_the_account_has_a_schedule_only_labels_are_a_reason_to_start() ->
     sagemaker, stub = stubbed("sagemaker")
     serving(stub, DriftCheckBaselines=BASELINES)
     s3, s3_stub = stubbed("s3")
-    for hour in HOUR.hours():
+    for hour in HOURS:
         prefix = f"capture/{PREFIX}/AllTraffic/{hour}/"
         listed(s3_stub, prefix, f"{prefix}a.jsonl")
     listed(s3_stub, "ground-truth/2026/11/22/11/")
