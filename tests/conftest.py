@@ -21,7 +21,6 @@ import botocore.config
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-CHANGE_MOTO = ("test_localaws_storage.py",)
 
 
 class LocalAws:
@@ -120,11 +119,6 @@ class LocalAws:
                 return True
         except (urllib.error.URLError, ConnectionError):
             return False
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Puts the tests that make moto durable in this process last: it stays so from then on."""
-    items.sort(key=lambda item: item.path.name in CHANGE_MOTO)
 
 
 @pytest.fixture(scope="session")

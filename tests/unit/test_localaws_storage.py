@@ -3,13 +3,17 @@
 import datetime
 import os
 import pickle
+import sys
 import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 import pytest
+from moto.core.common_models import BaseModel
+from moto.core.config import default_user_config
 from moto.s3.models import s3_backends
 from moto.stepfunctions.parser.api import ExecutionStatus
 
@@ -46,6 +50,21 @@ class World:
 
     def files(self) -> list[Path]:
         return [path for path in self.home.objects.rglob("*") if path.is_file()]
+
+
+@pytest.fixture(autouse=True)
+def moto_as_it_was(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Takes back what MotoState changes in moto: another module's tests mock AWS with it."""
+    modules = [m for name, m in sys.modules.items() if name.startswith("moto.")]
+    before = [(vars(module), dict(vars(module))) for module in modules]
+    monkeypatch.setattr(BaseModel, "__new__", BaseModel.__new__)
+    monkeypatch.setattr(s3_backends, "backend", s3_backends.backend)
+    for service in ("iam", "stepfunctions"):
+        monkeypatch.setitem(default_user_config, service, {**default_user_config[service]})
+    with mock.patch.dict(os.environ):
+        yield
+    for names, then in before:
+        names.update(then)
 
 
 @pytest.fixture
