@@ -8,8 +8,9 @@ are (SCONES_DATA), goes from its lines to rows by both ways, in one process each
 - plain: `record_preprocessor.preprocess_handler` in the standard library, a line at a time, as
   Model Monitor's container calls it; Pillow and numpy cannot be imported there.
 
-Each once for PNGs as the pipeline writes them (`steps.png`, no filters) and once for PNGs as Pillow
-writes them (filters chosen by row). CPU seconds count, so a busy machine costs less.
+Each for PNGs as the pipeline writes them (`steps.png`, no filters), as Pillow writes them (filters
+chosen by row), and as matplotlib's `imsave` does, with an opacity (RGBA): such were the original
+project's images. CPU seconds count, so a busy machine costs less.
 """
 
 import argparse
@@ -39,6 +40,7 @@ started = time.process_time()
 count = sum(row["decode_ok"] == 1.0 for row in features(read(Path(sys.argv[1]))))
 print(count / (time.process_time() - started))
 """
+WRITERS = ("pipeline", "pillow", "imsave")
 PLAIN = """
 import json, sys, time
 sys.modules["PIL"] = sys.modules["numpy"] = None  # as if they were not installed
@@ -83,7 +85,7 @@ def _rate(program: str, path: Path) -> float:
 
 def _captured(archive: Path | None, count: int, folder: Path) -> dict[str, Path]:
     """The capture files, by who wrote their PNGs."""
-    files = {written: folder / f"{written}.jsonl" for written in ("pipeline", "pillow")}
+    files = {written: folder / f"{written}.jsonl" for written in WRITERS}
     if archive is None:
         print("no archive of two classes here (set SCONES_DATA): drew images instead")
     for written, path in files.items():
@@ -108,7 +110,8 @@ def _images(archive: Path | None, count: int, written: str, folder: Path) -> Ite
             bands = [
                 Image.frombytes("L", (32, 32), pixels[at : at + 1024]) for at in (0, 1024, 2048)
             ]
-            Image.merge("RGB", bands).save(buffer, "PNG")
+            image = Image.merge("RGB", bands)
+            (image if written == "pillow" else image.convert("RGBA")).save(buffer, "PNG")
             yield buffer.getvalue()
 
 

@@ -18,7 +18,7 @@ import zlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,9 +34,19 @@ BATCH = 256  # records that are held at a time, fewer where they have
 _HELD = 16 << 20  # bytes of pixels together
 _PIXELS = 1 << 16  # that are added up at a time; one large image may have more
 _FILTERS = 4  # the highest number of a filter
+_MODES = {2: "RGB", 6: "RGBA"}  # the colour types of PNG that Pillow takes the filters off here
 
 Pixels = npt.NDArray[np.uint8]
+Shape = tuple[int, ...]
 Example = tuple[bytes | None, Sequence[Any] | None]  # an image and its two probabilities
+
+
+class Decoded(NamedTuple):
+    """Pixels (height, width, 3). Or, where `mode` is set, a PNG's rows with their filters still on:
+    (height, 1 + samples × width)."""
+
+    pixels: Pixels
+    mode: str = ""
 
 
 def features_of(record: Record) -> Row:
@@ -59,20 +69,20 @@ def features(records: Iterable[Record]) -> Iterator[Row]:
 
 def features_of_images(examples: Iterable[Example]) -> Iterator[Row]:
     """A row for each (image, probabilities), in their order. Holds a batch of them at a time."""
-    batch: list[tuple[Picture, Pixels | None, Sequence[Any] | None]] = []
+    batch: list[tuple[Picture, Decoded | None, Sequence[Any] | None]] = []
     held = 0
     for image, probabilities in examples:
-        seen, pixels = _picture(image)
-        batch.append((seen, pixels, probabilities))
-        held += 0 if pixels is None else pixels.size
+        seen, found = _picture(image)
+        batch.append((seen, found, probabilities))
+        held += 0 if found is None else found.pixels.size
         if len(batch) == BATCH or held > _HELD:
             yield from _rows(batch)
             batch, held = [], 0
     yield from _rows(batch)
 
 
-def _rows(batch: Sequence[tuple[Picture, Pixels | None, Sequence[Any] | None]]) -> Iterator[Row]:
-    sums = _sums_of_all([pixels for _, pixels, _ in batch])
+def _rows(batch: Sequence[tuple[Picture, Decoded | None, Sequence[Any] | None]]) -> Iterator[Row]:
+    sums = _sums_of_all([found for _, found, _ in batch])
     for (seen, _, probabilities), found in zip(batch, sums, strict=True):
         yield one.row(seen, found, None if probabilities is None else one.pair(probabilities))
 
@@ -96,11 +106,8 @@ def baseline_table(examples: Iterable[Example], path: Path) -> int:
     return count
 
 
-def _picture(image: bytes | None) -> tuple[Picture, Pixels | None]:
-    """Its size, and where it could be decoded its pixels (height, width, 3).
-
-    Of an ordinary PNG (8-bit RGB) they are its rows, still filtered: (height, 1 + 3 width).
-    """
+def _picture(image: bytes | None) -> tuple[Picture, Decoded | None]:
+    """Its size, and what could be decoded of it. Of an ordinary PNG that is its unpacked rows."""
     if image is None:
         return Picture(None, None, None), None
     if image.startswith(one.SIGNATURE):
@@ -108,53 +115,53 @@ def _picture(image: bytes | None) -> tuple[Picture, Pixels | None]:
             png = one.parsed(image)
         except one.Damaged:
             return Picture(*one.size_of(image), None), None
-        if png.depth == 8 and png.colour == 2 and not png.interlaced:
-            rows = np.frombuffer(png.rows, np.uint8).reshape(png.height, 1 + 3 * png.width)
+        if png.depth == 8 and png.colour in _MODES and not png.interlaced:
+            rows = np.frombuffer(png.rows, np.uint8).reshape(png.height, -1)
             if rows[:, 0].max() <= _FILTERS:
-                return Picture(png.width, png.height, None), rows
+                return Picture(png.width, png.height, None), Decoded(rows, _MODES[png.colour])
     seen = one.picture(image)
     if seen.planes is None or seen.width is None or seen.height is None:
         return seen, None
-    planes = np.frombuffer(b"".join(seen.planes), np.uint8)
-    return seen._replace(planes=None), planes.reshape(3, seen.height, seen.width).transpose(1, 2, 0)
+    planes = np.frombuffer(b"".join(seen.planes), np.uint8).reshape(3, seen.height, seen.width)
+    return seen._replace(planes=None), Decoded(planes.transpose(1, 2, 0))
 
 
-def _sums_of_all(pixels: Sequence[Pixels | None]) -> list[Sums | None]:
-    """The sums of each image; those of one shape are worked on together."""
-    same: defaultdict[tuple[int, ...], list[int]] = defaultdict(list)
-    for place, image in enumerate(pixels):
+def _sums_of_all(images: Sequence[Decoded | None]) -> list[Sums | None]:
+    """The sums of each image; those of one shape and mode are worked on together."""
+    same: defaultdict[tuple[Shape, str], list[tuple[int, Pixels]]] = defaultdict(list)
+    for place, image in enumerate(images):
         if image is not None:
-            same[image.shape].append(place)
-    found: list[Sums | None] = [None] * len(pixels)
-    for shape, places in same.items():
+            same[image.pixels.shape, image.mode].append((place, image.pixels))
+    found: list[Sums | None] = [None] * len(images)
+    for (shape, mode), members in same.items():
         step = max(1, 3 * _PIXELS // math.prod(shape))
-        for start in range(0, len(places), step):
-            some = places[start : start + step]
-            stack = np.stack(
-                [image for image in map(pixels.__getitem__, some) if image is not None]
-            )
-            if stack.ndim == 3:
-                stack = _unfiltered(stack)
-            for place, sums in zip(some, _sums(stack), strict=True):
+        for start in range(0, len(members), step):
+            some = members[start : start + step]
+            stack = np.stack([pixels for _, pixels in some])
+            for (place, _), sums in zip(some, _sums(_unfiltered(stack, mode)), strict=True):
                 found[place] = sums
     return found
 
 
-def _unfiltered(rows: Pixels) -> Pixels:
-    """Takes the filters off rows (count, height, 1 + 3 width): (count, height, width, 3).
+def _unfiltered(rows: Pixels, mode: str) -> Pixels:
+    """Takes the filters off rows (count, height, 1 + samples × width): (count, height, width, 3).
 
     Pillow's decoder of PNG rows does it, for all images at once: one above the other they are one
     tall image, if a black row before each stands for the nothing that its first row refers to.
+    What is transparent keeps its colour, as everywhere here.
     """
+    if not mode:
+        return rows
+    samples = len(mode)
     if not rows[:, :, 0].any():
-        return rows[:, :, 1:].reshape(*rows.shape[:2], -1, 3)
+        return rows[:, :, 1:].reshape(*rows.shape[:2], -1, samples)[..., :3]
     count, height, stride = rows.shape
     tall = np.zeros((count, height + 1, stride), np.uint8)
     tall[:, 1:] = rows
-    size = (stride // 3, count * (height + 1))
-    image = Image.frombytes("RGB", size, zlib.compress(tall.data, 0), "zip", ("RGB", False))
-    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(count, height + 1, -1, 3)
-    return pixels[:, 1:]
+    size = (stride // samples, count * (height + 1))
+    image = Image.frombytes(mode, size, zlib.compress(tall.data, 0), "zip", (mode, False))
+    pixels = np.frombuffer(image.tobytes(), np.uint8).reshape(count, height + 1, -1, samples)
+    return pixels[:, 1:, :, :3]
 
 
 def _sums(images: Pixels) -> Iterator[Sums]:

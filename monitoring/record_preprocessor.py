@@ -432,7 +432,8 @@ def decoded(png: Png) -> Picture:
 
 def _planes(png: Png, rows: bytes, width: int, stride: int) -> Planes:
     count = _SAMPLES[png.colour]
-    data = _unfiltered(rows, stride, max(1, count * png.depth // 8))
+    step = max(1, count * png.depth // 8)
+    data = _unfiltered(rows, stride, step, step * (count - (count in (2, 4))) // count)
     if png.depth < 8:
         table = _unpacking(png.depth, png.colour == 0)
         lines = (data[at : at + stride] for at in range(0, len(data), stride))
@@ -456,19 +457,22 @@ def _unpacking(depth: int, scaled: bool) -> list[bytes]:
     return [bytes((byte >> shift & most) * factor for shift in shifts) for byte in range(256)]
 
 
-def _unfiltered(rows: bytes, stride: int, step: int) -> bytes:
-    """Takes the filters off; `step` is the distance to the same sample of the pixel before."""
+def _unfiltered(rows: bytes, stride: int, step: int, seen: int) -> bytes:
+    """Takes the filters off; `step` is the distance to the same sample of the pixel before.
+
+    Of a pixel's bytes the first `seen` matter; those of its opacity may come out wrong.
+    """
     filters = (_none, _sub, _up, _average, _paeth)
     out, before = [], bytes(stride)
     for at in range(0, len(rows), stride + 1):
         if rows[at] > 4:
             raise Damaged(f"it has a row with the unknown filter {rows[at]}")
-        before = filters[rows[at]](rows[at + 1 : at + 1 + stride], before, step)
+        before = filters[rows[at]](rows[at + 1 : at + 1 + stride], before, step, seen)
         out.append(before)
     return b"".join(out)
 
 
-def _none(row: bytes, before: bytes, step: int) -> bytes:
+def _none(row: bytes, before: bytes, step: int, seen: int) -> bytes:
     return row
 
 
@@ -483,7 +487,7 @@ def _add(a: int, b: int, count: int) -> int:
     return ((a & low) + (b & low)) ^ ((a ^ b) & high)
 
 
-def _sub(row: bytes, before: bytes, step: int) -> bytes:
+def _sub(row: bytes, before: bytes, step: int, seen: int) -> bytes:
     total, count = int.from_bytes(row, "little"), len(row)
     while step < count:  # sums of 2, 4, 8 … pixels
         total = _add(total, total << 8 * step, count)
@@ -491,14 +495,14 @@ def _sub(row: bytes, before: bytes, step: int) -> bytes:
     return total.to_bytes(count, "little")
 
 
-def _up(row: bytes, before: bytes, step: int) -> bytes:
+def _up(row: bytes, before: bytes, step: int, seen: int) -> bytes:
     a, b = int.from_bytes(row, "little"), int.from_bytes(before, "little")
     return _add(a, b, len(row)).to_bytes(len(row), "little")
 
 
-def _average(row: bytes, before: bytes, step: int) -> bytes:
+def _average(row: bytes, before: bytes, step: int, seen: int) -> bytes:
     out = bytearray(row)
-    for sample in range(step):
+    for sample in range(seen):
         left, values = 0, []
         for x, up in zip(row[sample::step], before[sample::step]):
             left = (x + (left + up >> 1)) & 255
@@ -507,9 +511,9 @@ def _average(row: bytes, before: bytes, step: int) -> bytes:
     return bytes(out)
 
 
-def _paeth(row: bytes, before: bytes, step: int) -> bytes:
+def _paeth(row: bytes, before: bytes, step: int, seen: int) -> bytes:
     out = bytearray(row)
-    for sample in range(step):
+    for sample in range(seen):
         left = corner = 0
         values = []
         for x, up in zip(row[sample::step], before[sample::step]):
