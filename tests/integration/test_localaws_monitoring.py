@@ -356,14 +356,14 @@ def test_a_stack_starts_a_pipeline_with_parameters_by_object_and_by_schedule(
             "detail": {"currentPipelineExecutionStatus": ["Failed"]},
         },
     )
-    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=4)
+    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=12)
     stack = stack_template(account.role, pipeline, f"at({moment:%Y-%m-%dT%H:%M:%S})")
     cloudformation = account.aws.client("cloudformation")
     cloudformation.create_stack(StackName="watch", TemplateBody=json.dumps(stack))
     status = cloudformation.describe_stacks(StackName="watch")["Stacks"][0]
     assert status["StackStatus"] == "CREATE_COMPLETE", status
     account.s3.put_object(Bucket="watch-told", Key="a", Body=b"")
-    events = [json.loads(receive(account.aws, url)["Body"]) for _ in range(2)]
+    events = [json.loads(receive(account.aws, url, 60)["Body"]) for _ in range(2)]
     assert {event["detail"]["pipelineArn"] for event in events} == {pipeline}
 
     listed = account.sagemaker.list_pipeline_executions(PipelineName="watch")
