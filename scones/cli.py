@@ -14,6 +14,7 @@ from pipelines.settings import ENVIRONMENTS, Settings, SettingsError, load
 from scones.connection import Connection, NotConnected, connect
 from scones.datasets import DatasetError
 from scones.package import PackagingError
+from scones.parameters import ParameterError
 from scones.stack import StackError
 
 DONE, FAILED, WRONG_INPUT, NOT_REACHED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -24,6 +25,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     DatasetError: WRONG_INPUT,
     DefinitionError: WRONG_INPUT,
     RegistryError: WRONG_INPUT,
+    ParameterError: WRONG_INPUT,
     SettingsError: WRONG_INPUT,
     NotConnected: NOT_REACHED,
     ResourcesError: NOT_REACHED,
