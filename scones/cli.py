@@ -11,6 +11,7 @@ from pipelines.execution import ExecutionError
 from pipelines.registry import RegistryError
 from pipelines.resources import ResourcesError
 from pipelines.settings import ENVIRONMENTS, Settings, SettingsError, load
+from scones.bill import PricesError
 from scones.connection import Connection, NotConnected, connect
 from scones.datasets import DatasetError
 from scones.package import PackagingError
@@ -26,6 +27,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     DefinitionError: WRONG_INPUT,
     RegistryError: WRONG_INPUT,
     ParameterError: WRONG_INPUT,
+    PricesError: WRONG_INPUT,
     SettingsError: WRONG_INPUT,
     NotConnected: NOT_REACHED,
     ResourcesError: NOT_REACHED,
