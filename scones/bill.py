@@ -40,7 +40,7 @@ EXECUTION_GB = 0.5  # what a run leaves in executions/
 METRICS = 25  # the features' drift, violations, confidence
 ALARMS = 7  # as many as the template has; a test counts them
 BUILD_MINUTES = 30
-VPC_ENDPOINTS = 9  # interfaces that docs/operations.md asks for, in each subnet
+VPC_ENDPOINTS = 5  # interfaces that docs/operations.md asks for, in each subnet
 
 
 class PricesError(Exception):

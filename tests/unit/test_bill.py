@@ -41,7 +41,7 @@ def test_the_bill_follows_the_settings() -> None:
     network = {"subnets": ["subnet-12345678"], "security_groups": ["sg-12345678"]}
     inside = settings.model_copy(update={"network": settings.network.model_copy(update=network)})
     assert "VPC endpoints" not in dollars(0)
-    assert dollars(0, inside)["VPC endpoints"] > 50
+    assert dollars(0, inside)["VPC endpoints"] > 30
 
 
 def test_every_instance_type_of_every_environment_has_a_price() -> None:
