@@ -3,6 +3,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+TEMPLATES := $(filter-out infra/prices.yaml,$(wildcard infra/*.yaml))
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint bench clean
@@ -16,17 +17,18 @@ test: .venv/test            ## proves it
 	$(BIN)/python -m pytest tests/end_to_end/test_demo.py # alone: it trains on all cores
 	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/end_to_end/test_demo.py
 
-lint: .venv/test
+lint: .venv/test .venv-checkov/done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy pipelines steps lambdas workflow monitoring scones service_model pipeline_definition localaws
-	$(BIN)/cfn-lint infra/*.yaml
+	$(BIN)/cfn-lint $(TEMPLATES)
+	.venv-checkov/bin/checkov --file $(TEMPLATES) --framework cloudformation --compact --quiet --skip-download
 
 bench: .venv/test           ## the README's figures
 	$(BIN)/python -m benchmarks
 
 clean:
-	rm -rf .venv .scones out build *.egg-info
+	rm -rf .venv .venv-checkov .scones out build *.egg-info
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Scones needs Python 3.11 or newer; set PYTHON=python3.11")'
@@ -41,4 +43,11 @@ clean:
 
 .venv/test: .venv/local
 	$(INSTALL) -e '.[local,test]'
+	@touch $@
+
+# checkov pins a hundred libraries, some against ours, so it has a place of its own.
+.venv-checkov/done: infra/checkov.txt | .venv/bin/python
+	@echo "Installing checkov into .venv-checkov (once; a minute) …"
+	$(PYTHON) -m venv .venv-checkov
+	.venv-checkov/bin/python -m pip install --quiet --disable-pip-version-check -r $<
 	@touch $@

@@ -13,7 +13,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from lambdas import baseline, deployment, log
+from lambdas import baseline, deployment, log, placement
 from lambdas.clients import client
 from lambdas.log import Json
 
@@ -51,6 +51,7 @@ def schedule_request(endpoint_name: str, baselines: Json, environment: Mapping[s
                 "InstanceCount": 1,
                 "InstanceType": environment["MONITORING_INSTANCE_TYPE"],
                 "VolumeSizeInGB": 20,
+                "VolumeKmsKeyId": environment["KMS_KEY_ARN"],
             }
         },
         "MonitoringAppSpecification": {
@@ -66,8 +67,12 @@ def schedule_request(endpoint_name: str, baselines: Json, environment: Mapping[s
         "StoppingCondition": {"MaxRuntimeInSeconds": 1800},
         "RoleArn": environment["MONITORING_ROLE_ARN"],
     }
+    network = placement.vpc(environment)
+    if network:
+        job["NetworkConfig"] = {"VpcConfig": network}
     return {
         "MonitoringScheduleName": endpoint_name,
+        "Tags": placement.tags(environment),
         "MonitoringScheduleConfig": {
             "ScheduleConfig": {"ScheduleExpression": environment["MONITORING_CRON"]},
             "MonitoringJobDefinition": job,
@@ -84,7 +89,8 @@ def ensure(request: Json, sagemaker: Any) -> Json:
     )
     try:
         if there:
-            sagemaker.update_monitoring_schedule(**request)
+            known = {key: value for key, value in request.items() if key != "Tags"}
+            sagemaker.update_monitoring_schedule(**known)
         else:
             sagemaker.create_monitoring_schedule(**request)
     except ClientError as error:

@@ -28,7 +28,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from lambdas import deployment, history, log
+from lambdas import deployment, history, log, placement
 from lambdas.clients import client
 from lambdas.deployment import Options, Package, PackageUnfit
 from lambdas.log import Json
@@ -49,6 +49,8 @@ class Hosting:
     poll_seconds: int
     alarms: tuple[str, ...]
     alias_arn: str
+    vpc: Json | None
+    tags: list[Json]
 
     @classmethod
     def of(cls, environment: Mapping[str, str]) -> "Hosting":
@@ -65,6 +67,8 @@ class Hosting:
             poll_seconds=int(environment["POLL_SECONDS"]),
             alarms=tuple(environment["ALARM_NAMES"].split(",")),
             alias_arn=environment["INFERENCE_ALIAS_ARN"],
+            vpc=placement.vpc(environment),
+            tags=placement.tags(environment),
         )
 
 
@@ -222,9 +226,12 @@ def requests(package: Package, options: Options, hosting: Hosting) -> Json:
             "PrimaryContainer": {"ModelPackageName": package.arn},
             "ExecutionRoleArn": hosting.endpoint_role_arn,
             "EnableNetworkIsolation": True,
+            "Tags": hosting.tags,
+            **({"VpcConfig": hosting.vpc} if hosting.vpc else {}),
         },
-        "endpoint_config": {"EndpointConfigName": name, **settings},
+        "endpoint_config": {"EndpointConfigName": name, **settings, "Tags": hosting.tags},
         "deployment_config": deployment_config(hosting),
+        "tags": hosting.tags,
     }
 
 

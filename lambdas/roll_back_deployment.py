@@ -60,7 +60,7 @@ def advance(plan: Json | None, attempts: int, options: Options, sagemaker: Any) 
         "EndpointConfigName": previous["endpoint_config_name"],
     }
     if there is None:
-        sagemaker.create_endpoint(**request)
+        sagemaker.create_endpoint(**request, Tags=plan["tags"])
     elif status == "Failed":
         sagemaker.delete_endpoint(EndpointName=options.endpoint_name)
     else:

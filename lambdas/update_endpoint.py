@@ -76,7 +76,7 @@ def serve(plan: Json, there: Json | None, sagemaker: Any) -> Json:
         if there:
             sagemaker.update_endpoint(**request)
         else:
-            sagemaker.create_endpoint(**request)
+            sagemaker.create_endpoint(**request, Tags=plan["tags"])
     except ClientError as error:
         message = deployment.message_of(error)
         if "in-progress" in message or "already existing" in message or "in progress" in message:

@@ -10,7 +10,6 @@ import json
 from typing import Any
 
 from sagemaker.core import image_uris
-from sagemaker.core.network import NetworkConfig
 from sagemaker.core.processing import Processor
 from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.mlops.workflow.steps import ProcessingStep
@@ -36,10 +35,12 @@ def analyzer_step(
     environment: dict[str, Any] | None = None,
     inputs: dict[str, Any] | None = None,
     policies: dict[str, Any] | None = None,
+    protection: dict[str, Any],
 ) -> ProcessingStep:
     """A step over `dataset` (input name, S3 address) that writes `output` (name, S3 prefix).
 
-    `inputs` are more prefixes by the local paths that `environment` names.
+    `inputs` are more prefixes by the local paths that `environment` names; `protection` is
+    `build.protection`'s.
     """
     source = f"{PROCESSING}/input/{dataset[0]}"
     processor = Processor(
@@ -57,7 +58,7 @@ def analyzer_step(
             "publish_cloudwatch_metrics": "Disabled",
             **(environment or {}),
         },
-        network_config=NetworkConfig(enable_network_isolation=True),
+        **protection,
     )
     step_args = processor.run(
         inputs=[

@@ -74,6 +74,20 @@ class Build:
         return {"cache_config": cache, "retry_policies": [service, capacity]}
 
 
+def protection(settings: Settings, resources: Resources) -> dict[str, Any]:
+    """A processor's volumes and outputs under the stack's key, and its network: none, or the VPC.
+
+    An isolated job reaches nothing; SageMaker itself copies its inputs and outputs.
+    """
+    network = NetworkConfig(
+        enable_network_isolation=True,
+        subnets=settings.network.subnets or None,
+        security_group_ids=settings.network.security_groups or None,
+    )
+    key = resources.key_arn
+    return {"volume_kms_key": key, "output_kms_key": key, "network_config": network}
+
+
 def framework_image(
     settings: Settings, session: PipelineSession, scope: str, instance_type: str
 ) -> str:
@@ -113,7 +127,7 @@ def processing_step(
         max_runtime_in_seconds=options.max_runtime_seconds,
         entrypoint=["python3", "-m", f"steps.{program}"],
         env={"PYTHONPATH": f"{PROCESSING}/input/code"},
-        network_config=NetworkConfig(enable_network_isolation=True),
+        **protection(build.settings, build.resources),
     )
     step_args = processor.run(
         inputs=[

@@ -14,7 +14,6 @@ violations too: they are a result. No job needs the network, so none has it.
 from dataclasses import dataclass
 from typing import Any
 
-from sagemaker.core.network import NetworkConfig
 from sagemaker.core.processing import Processor
 from sagemaker.core.workflow.conditions import ConditionGreaterThan
 from sagemaker.core.workflow.functions import Join, JsonGet
@@ -26,7 +25,7 @@ from sagemaker.mlops.workflow.pipeline import Pipeline
 from sagemaker.mlops.workflow.steps import ProcessingStep
 
 from pipelines.analyzer import CAPTURED, CSV, analyzer_step
-from pipelines.build import PROCESSING, framework_image, mounted, output_of, written
+from pipelines.build import PROCESSING, framework_image, mounted, output_of, protection, written
 from pipelines.code import monitoring_bundle, preprocessor_bundle, upload
 from pipelines.resources import Resources
 from pipelines.settings import Settings
@@ -82,6 +81,7 @@ def monitoring_pipeline(
         "session": session,
         "role": resources.monitoring_role_arn,
         "options": settings.monitoring,
+        "protection": protection(settings, resources),
     }
     watched = _only_if("Captured", given.features, [_drift(given, script, common)])
     counts = PropertyFile("MergeCounts", output_name="counts", path="counts.json")
@@ -147,7 +147,7 @@ def _merge(
         max_runtime_in_seconds=options.max_runtime_seconds,
         entrypoint=["python3", "-m", "monitoring.merge"],
         env={"PYTHONPATH": f"{PROCESSING}/input/code"},
-        network_config=NetworkConfig(enable_network_isolation=True),
+        **protection(settings, resources),
     )
     manifests = {"endpoint": given.answered_manifest_url, "labels": given.labels_manifest_url}
     step_args = processor.run(

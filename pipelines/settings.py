@@ -5,7 +5,7 @@ member, before anything is built or called.
 """
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import pydantic
 import yaml
@@ -92,6 +92,32 @@ class Monitoring(_Section):
     max_runtime_seconds: int = pydantic.Field(ge=60, le=3600)
 
 
+class Network(_Section):
+    subnets: list[Annotated[str, pydantic.Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]]
+    security_groups: list[Annotated[str, pydantic.Field(pattern=r"^sg-[0-9a-f]{8,17}$")]]
+
+    @pydantic.model_validator(mode="after")
+    def _both_or_none(self) -> "Network":
+        if bool(self.subnets) != bool(self.security_groups):
+            raise ValueError("subnets and security_groups go together: give both or neither")
+        return self
+
+
+class Retention(_Section):
+    capture_days: int = pydantic.Field(ge=1, le=3650)
+    execution_days: int = pydantic.Field(ge=0, le=3650)
+    noncurrent_days: int = pydantic.Field(ge=1, le=3650)
+
+
+class Account(_Section):
+    permissions_boundary: str = pydantic.Field(
+        pattern=r"^(arn:[a-z-]+:iam::[0-9]{12}:policy/[A-Za-z0-9+=,.@_/-]+)?$"
+    )
+    access_log_bucket: str = pydantic.Field(pattern=r"^([a-z0-9][a-z0-9.-]{1,61}[a-z0-9])?$")
+    cost_centre: str = pydantic.Field(pattern=r"^[A-Za-z0-9 _.:/=+@-]{1,256}$")
+    monthly_dollars: int = pydantic.Field(ge=0, le=1_000_000)
+
+
 class PipelineOptions(_Section):
     cache: bool
     cache_expires_after: str = pydantic.Field(pattern=r"^P(\d+D)?(T(\d+H)?(\d+M)?)?$")
@@ -112,6 +138,18 @@ class Settings(_Section):
     pipeline: PipelineOptions
     deployment: Deployment
     monitoring: Monitoring
+    network: Network
+    retention: Retention
+    account: Account
+
+    def tags(self) -> dict[str, str]:
+        """What everything that bills is tagged with; `stack` is what the budget counts by."""
+        return {
+            "project": self.project,
+            "environment": self.environment,
+            "stack": self.name(),
+            "cost-centre": self.account.cost_centre,
+        }
 
     def name(self, what: str = "") -> str:
         """The name of a resource, such as `scones-local-training` for `name("training")`."""

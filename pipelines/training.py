@@ -45,7 +45,7 @@ from sagemaker.train.configs import (
 )
 
 from pipelines.analyzer import CSV, analyzer_step
-from pipelines.build import Build, output_of, processing_step
+from pipelines.build import Build, output_of, processing_step, protection
 from pipelines.code import PROGRAMS, STEPS_FOLDER, bundle, step_bundle, upload
 from pipelines.parameters import training_parameters
 from pipelines.resources import Resources
@@ -119,19 +119,26 @@ def _train(build: Build, prepare: ProcessingStep) -> TrainingStep:
             instance_type=build.parameters.training_instance_type,
             instance_count=options.instance_count,
             volume_size_in_gb=options.volume_gb,
+            volume_kms_key_id=build.resources.key_arn,
             enable_managed_spot_training=options.spot,
         ),
         stopping_condition=StoppingCondition(
             max_runtime_in_seconds=options.max_runtime_seconds,
             max_wait_time_in_seconds=options.max_wait_seconds if options.spot else None,
         ),
-        networking=Networking(enable_network_isolation=True),
+        networking=Networking(
+            enable_network_isolation=True,
+            subnets=build.settings.network.subnets or None,
+            security_group_ids=build.settings.network.security_groups or None,
+        ),
         hyperparameters={  # a hyperparameter is text, whatever the parameter's type
             name: parameter.to_string()
             for name, parameter in build.parameters.hyperparameters.items()
         },
         environment={"PYTHONPATH": CODE_OF_TRAINING},
-        output_data_config=OutputDataConfig(s3_output_path=build.execution("model")),
+        output_data_config=OutputDataConfig(
+            s3_output_path=build.execution("model"), kms_key_id=build.resources.key_arn
+        ),
         checkpoint_config=(
             CheckpointConfig(s3_uri=build.execution("checkpoints")) if options.spot else None
         ),
@@ -216,6 +223,7 @@ def _baseline(build: Build, evaluate: ProcessingStep) -> ProcessingStep:
         dataset_format=CSV,
         output=("baseline", build.execution("baseline")),
         policies=build.job_policies(),
+        protection=protection(build.settings, build.resources),
     )
 
 

@@ -2,6 +2,7 @@
 
 from scones import (
     classify,
+    cost,
     data,
     demo,
     deploy,
@@ -19,6 +20,7 @@ main.add_command(demo.demo)
 main.add_command(local.local)
 main.add_command(deploy.deploy)
 main.add_command(deploy.destroy)
+main.add_command(cost.cost)
 main.add_command(data.data)
 main.add_command(pipeline.pipeline)
 main.add_command(models.models)

@@ -11,9 +11,11 @@ from pipelines.execution import ExecutionError
 from pipelines.registry import RegistryError
 from pipelines.resources import ResourcesError
 from pipelines.settings import ENVIRONMENTS, Settings, SettingsError, load
+from scones.bill import PricesError
 from scones.connection import Connection, NotConnected, connect
 from scones.datasets import DatasetError
 from scones.package import PackagingError
+from scones.parameters import ParameterError
 from scones.stack import StackError
 
 DONE, FAILED, WRONG_INPUT, NOT_REACHED, INTERRUPTED = 0, 1, 2, 3, 130
@@ -24,6 +26,8 @@ EXIT_CODES: dict[type[Exception], int] = {
     DatasetError: WRONG_INPUT,
     DefinitionError: WRONG_INPUT,
     RegistryError: WRONG_INPUT,
+    ParameterError: WRONG_INPUT,
+    PricesError: WRONG_INPUT,
     SettingsError: WRONG_INPUT,
     NotConnected: NOT_REACHED,
     ResourcesError: NOT_REACHED,

@@ -5,7 +5,8 @@ or an endpoint that a deployment created. So, in this order:
 
     running deployments are stopped          nobody makes anew what is being deleted
     schedule, endpoint, configurations, models; both pipelines; the registered versions
-    the data bucket is emptied, the stack deleted, then both buckets and the endpoint's logs
+    the data bucket is emptied, the stack deleted, then both buckets and the last logs
+    the key, which no stack deletes, is scheduled for deletion: nothing is left to decrypt
 """
 
 import functools
@@ -22,7 +23,14 @@ from scones import stack
 from scones.connection import Connection
 
 _DEADLINE_SECONDS = 1800.0
-_GONE = ("NoSuchBucket", "404", "ResourceNotFoundException", "ResourceNotFound")
+_GONE = (
+    "NoSuchBucket",
+    "404",
+    "ResourceNotFoundException",
+    "ResourceNotFound",
+    "NotFoundException",
+)
+KEY_DELETION_DAYS = 30  # the longest; a key that waits for its deletion costs nothing
 
 
 @dataclass(frozen=True)
@@ -55,9 +63,10 @@ def _deployment_machine(prefix: str, states: Any) -> str | None:
 
 
 def object_count(bucket: str, s3: Any, at_most: int = 1000) -> int:
-    """How many objects the bucket holds, counted up to `at_most`; 0 when it is not there."""
+    """How many objects, former versions among them, up to `at_most`; 0 when it is not there."""
     try:
-        return int(s3.list_objects_v2(Bucket=bucket, MaxKeys=at_most)["KeyCount"])
+        found = s3.list_object_versions(Bucket=bucket, MaxKeys=at_most)
+        return len(found.get("Versions", []))
     except ClientError as error:
         if error.response["Error"]["Code"] in _GONE:
             return 0
@@ -90,6 +99,21 @@ def destroy(connection: Connection, say: Callable[[str], None]) -> None:
         empty(bucket, s3)  # logs and captures may have come in meanwhile
         _unless_gone(functools.partial(s3.delete_bucket, Bucket=bucket))
     _delete_logs(names.prefix, connection.client("logs"))
+    say(f"key, in {KEY_DELETION_DAYS} days")
+    _schedule_key_deletion(f"alias/{names.prefix}", connection.client("kms"))
+
+
+def _schedule_key_deletion(alias: str, kms: Any) -> None:
+    """The alias goes last: it is how a second attempt finds the key."""
+    try:
+        key = kms.describe_key(KeyId=alias)["KeyMetadata"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] in _GONE:
+            return
+        raise
+    if key["KeyState"] != "PendingDeletion":
+        kms.schedule_key_deletion(KeyId=key["KeyId"], PendingWindowInDays=KEY_DELETION_DAYS)
+    kms.delete_alias(AliasName=alias)
 
 
 def _delete_logs(prefix: str, logs: Any) -> None:

@@ -14,6 +14,7 @@ import functools
 import hashlib
 import importlib.metadata
 import io
+import json
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import boto3
 from botocore.exceptions import ClientError
 
 from pipelines.code import PREPROCESSOR, bundle, monitoring_bundle, preprocessor_bundle
@@ -148,8 +150,26 @@ class _Uploader:
             self._s3.put_object(Bucket=self._bucket, Key=key, Body=content())
 
 
+def _tls_only(bucket: str, region: str) -> dict[str, Any]:
+    partition = boto3.session.Session().get_partition_for_region(region)
+    arn = f"arn:{partition}:s3:::{bucket}"
+    statement = {
+        "Sid": "TlsOnly",
+        "Effect": "Deny",
+        "Principal": "*",
+        "Action": "s3:*",
+        "Resource": [arn, f"{arn}/*"],
+        "Condition": {"Bool": {"aws:SecureTransport": "false"}},
+    }
+    return {"Version": "2012-10-17", "Statement": [statement]}
+
+
 def ensure_bucket(name: str, region: str, s3: Any) -> None:
-    """The code bucket, private, made at the first deployment."""
+    """The code bucket, private, versioned, TLS only, made at the first deployment.
+
+    It is there before the stack's key is, and holds nothing but this repository's code: S3's own
+    encryption is enough.
+    """
     where = (
         {}
         if region == "us-east-1"  # the one region that must not be named
@@ -162,6 +182,9 @@ def ensure_bucket(name: str, region: str, s3: Any) -> None:
         if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
             raise PackagingError(f"Bucket {name!r} is not ours to use: {error}.") from error
     s3.create_bucket(Bucket=name, **where)
+    versions = {"Status": "Enabled"}
+    s3.put_bucket_versioning(Bucket=name, VersioningConfiguration=versions)
+    s3.put_bucket_policy(Bucket=name, Policy=json.dumps(_tls_only(name, region)))
     s3.put_public_access_block(
         Bucket=name,
         PublicAccessBlockConfiguration={

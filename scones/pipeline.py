@@ -136,6 +136,7 @@ def _upsert(built: Any, connection: Connection, resources: Resources) -> str:
 
     answer = built.upsert(
         role_arn=resources.pipeline_role_arn,
+        tags=[{"Key": key, "Value": value} for key, value in connection.settings.tags().items()],
         parallelism_config=ParallelismConfiguration(connection.settings.pipeline.parallel_steps),
     )
     return str(answer["PipelineArn"])

@@ -19,7 +19,7 @@ import botocore.session
 from botocore.exceptions import ClientError, WaiterError
 
 from pipelines.settings import Settings
-from scones import package
+from scones import package, parameters
 from scones.connection import PROJECT_ROOT, Connection
 
 TEMPLATE = PROJECT_ROOT / "infra" / "scones.yaml"
@@ -66,6 +66,7 @@ def code_bucket(connection: Connection) -> str:
 def prepare(connection: Connection, template: Path = TEMPLATE) -> dict[str, Any]:
     """Uploads what the stack refers to; returns the request for a change set."""
     settings, s3 = connection.settings, connection.client("s3")
+    parameters.check(template, from_settings(settings))
     local = settings.environment == "local"
     # Functions run with this very Python here, and with the settings' in Lambda.
     here = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -74,7 +75,7 @@ def prepare(connection: Connection, template: Path = TEMPLATE) -> dict[str, Any]
     package.ensure_bucket(bucket, connection.region, s3)
     artefacts = package.upload(bucket, runtime, template, s3, own_python=local)
     given = {
-        **_from_settings(settings),
+        **from_settings(settings),
         "Runtime": runtime,
         "CodeBucket": bucket,
         "CodeKey": artefacts.code_key,
@@ -90,15 +91,14 @@ def prepare(connection: Connection, template: Path = TEMPLATE) -> dict[str, Any]
         "Parameters": [
             {"ParameterKey": key, "ParameterValue": str(value)} for key, value in given.items()
         ],
-        "Tags": [
-            {"Key": "project", "Value": settings.project},
-            {"Key": "environment", "Value": settings.environment},
-        ],
+        "Tags": [{"Key": key, "Value": value} for key, value in settings.tags().items()],
     }
 
 
-def _from_settings(settings: Settings) -> dict[str, Any]:
+def from_settings(settings: Settings) -> dict[str, Any]:
+    """The parameters that the settings give; the rest is what was packed."""
     deployment, monitoring = settings.deployment, settings.monitoring
+    retention, account = settings.retention, settings.account
     return {
         "Project": settings.project,
         "Environment": settings.environment,
@@ -117,6 +117,15 @@ def _from_settings(settings: Settings) -> dict[str, Any]:
         "MonitoringBackend": monitoring.backend,
         "MonitoringCron": monitoring.cron,
         "MonitoringInstanceType": monitoring.instance_type,
+        "CaptureRetentionDays": retention.capture_days,
+        "ExecutionRetentionDays": retention.execution_days,
+        "NoncurrentRetentionDays": retention.noncurrent_days,
+        "AccessLogBucket": account.access_log_bucket,
+        "SubnetIds": ",".join(settings.network.subnets),
+        "SecurityGroupIds": ",".join(settings.network.security_groups),
+        "PermissionsBoundary": account.permissions_boundary,
+        "CostCentre": account.cost_centre,
+        "MonthlyBudget": account.monthly_dollars,
     }
 
 

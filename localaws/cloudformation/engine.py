@@ -11,7 +11,14 @@ import yaml
 from moto.cloudformation.exceptions import ValidationError
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from localaws.cloudformation import event_types, lambda_types, resources, states_types, types
+from localaws.cloudformation import (
+    budget_types,
+    event_types,
+    lambda_types,
+    resources,
+    states_types,
+    types,
+)
 from localaws.cloudformation.by_api import ApiResource
 from localaws.cloudformation.models import Clients
 from localaws.cloudformation.stacks import Backend, ResourceFailure, ResourceMap, Stack, reason_of
@@ -73,6 +80,7 @@ def install(endpoint_url: str, region: str) -> None:
         (responses, "yaml", _Yaml),
         (models.cloudformation_backends, "backend", Backend),
         (responses.CloudFormationResponse, "_validate_different_update", _refuse_same_update),
+        (parsing, "clean_json", _clean),
         (parsing, "parse_and_create_resource", _create),
         (parsing, "parse_and_update_resource", _update),
         (parsing, "get_model_map", _model_map),
@@ -85,9 +93,21 @@ def install(endpoint_url: str, region: str) -> None:
         setattr(owner, name, value)
 
 
-_HANDLERS = {**lambda_types.HANDLERS, **event_types.HANDLERS, **states_types.HANDLERS}
+_HANDLERS = {
+    **budget_types.HANDLERS,
+    **event_types.HANDLERS,
+    **lambda_types.HANDLERS,
+    **states_types.HANDLERS,
+}
+_clean_by_moto = parsing.clean_json
 _model_map_of_moto = parsing.get_model_map
 _name_property_of_moto = parsing.resource_name_property_from_type
+
+
+def _clean(value: Any, known: Any) -> Any:
+    """As moto's; an item of a list that a condition leaves out leaves no hole there."""
+    cleaned = _clean_by_moto(value, known)
+    return [item for item in cleaned if item is not None] if isinstance(value, list) else cleaned
 
 
 def _model_map() -> dict[str, Any]:

@@ -16,6 +16,8 @@ _DEFAULTS: Properties = {
     "DeadLetterConfig": {"TargetArn": ""},
     "TracingConfig": {"Mode": "PassThrough"},
     "Layers": [],
+    "KMSKeyArn": "",
+    "VpcConfig": {"SubnetIds": [], "SecurityGroupIds": []},
 }
 
 

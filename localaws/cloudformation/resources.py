@@ -97,6 +97,7 @@ def _is_true(value: Any) -> bool:
 
 def _lifecycle_rule(rule: Properties) -> dict[str, Any]:
     known = {"Id", "Status", "Prefix", "ExpirationInDays", "NoncurrentVersionExpiration"}
+    known |= {"ExpiredObjectDeleteMarker"}
     unknown = sorted(rule.keys() - known - {"AbortIncompleteMultipartUpload"})
     if unknown:
         raise ValueError(f"localaws does not implement {', '.join(unknown)} of a lifecycle rule.")
@@ -108,6 +109,8 @@ def _lifecycle_rule(rule: Properties) -> dict[str, Any]:
         made["ID"] = rule["Id"]
     if "ExpirationInDays" in rule:
         made["Expiration"] = {"Days": int(rule["ExpirationInDays"])}
+    if _is_true(rule.get("ExpiredObjectDeleteMarker", False)):
+        made["Expiration"] = {"ExpiredObjectDeleteMarker": True}
     if "NoncurrentVersionExpiration" in rule:
         days = int(rule["NoncurrentVersionExpiration"]["NoncurrentDays"])
         made["NoncurrentVersionExpiration"] = {"NoncurrentDays": days}
@@ -131,6 +134,11 @@ def _complete_role(role: Any, properties: Properties) -> None:
         Description=properties.get("Description", ""),
         MaxSessionDuration=int(properties.get("MaxSessionDuration", 3600)),
     )
+    boundary = properties.get("PermissionsBoundary")
+    if boundary:
+        client.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary)
+    elif "PermissionsBoundary" in client.get_role(RoleName=name)["Role"]:
+        client.delete_role_permissions_boundary(RoleName=name)
     wanted = {policy["PolicyName"]: policy for policy in properties.get("Policies", [])}
     for policy in set(client.list_role_policies(RoleName=name)["PolicyNames"]) - wanted.keys():
         client.delete_role_policy(RoleName=name, PolicyName=policy)
@@ -201,6 +209,7 @@ def _complete_log_group(group: Any, properties: Properties) -> None:
         client.put_retention_policy(logGroupName=group.name, retentionInDays=int(days))
     else:
         client.delete_retention_policy(logGroupName=group.name)
+    group.kms_key_id = properties.get("KmsKeyId")  # moto lacks AssociateKmsKey
     tags = {tag["Key"]: tag["Value"] for tag in properties.get("Tags", [])}
     if tags:
         client.tag_log_group(logGroupName=group.name, tags=tags)
@@ -222,6 +231,14 @@ def _complete_key(key: Any, properties: Properties) -> None:
         client.disable_key(KeyId=key.id)
 
 
+def _complete_topic(topic: Any, properties: Properties) -> None:
+    Clients.get("sns").set_topic_attributes(
+        TopicArn=topic.arn,
+        AttributeName="KmsMasterKeyId",
+        AttributeValue=properties.get("KmsMasterKeyId", ""),
+    )
+
+
 def _complete_queue(queue: Any, properties: Properties) -> None:
     given = {k: v for k, v in properties.items() if k not in ("QueueName", "Tags", "FifoQueue")}
     attributes = {k: json.dumps(v) if isinstance(v, dict) else str(v) for k, v in given.items()}
@@ -238,6 +255,7 @@ _COMPLETE: dict[str, Callable[[Any, Properties], None]] = {
     "AWS::KMS::Key": _complete_key,
     "AWS::Logs::LogGroup": _complete_log_group,
     "AWS::S3::Bucket": _complete_bucket,
+    "AWS::SNS::Topic": _complete_topic,
     "AWS::SQS::Queue": _complete_queue,
 }
 _DISMANTLE: dict[str, Callable[[Any], None]] = {

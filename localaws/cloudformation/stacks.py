@@ -16,6 +16,7 @@ from moto.cloudformation.parsing import OutputMap
 from moto.utilities.utils import get_partition
 
 from localaws.cloudformation import resources, types
+from localaws.cloudformation.parameters import check as check_parameters
 
 log = logging.getLogger(__name__)
 
@@ -68,9 +69,21 @@ class ResourceMap(parsing.ResourceMap):
             condition = resource.get("Condition")
             if condition and not self.lazy_condition_map[condition]:
                 continue
-            lacking = types.unsupported(logical_id, resource)
+            lacking = types.unsupported(logical_id, self._chosen(resource))
             if lacking:
                 raise ResourceFailure(logical_id, resource["Type"], lacking)
+
+    def _chosen(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """The resource without the properties that a condition leaves out."""
+        properties = resource.get("Properties") or {}
+        kept = {name: value for name, value in properties.items() if not self._is_none(value)}
+        return {**resource, "Properties": kept}
+
+    def _is_none(self, value: Any) -> bool:
+        while isinstance(value, dict) and "Fn::If" in value:
+            name, yes, no = value["Fn::If"]
+            value = yes if self.lazy_condition_map[name] else no
+        return bool(value == {"Ref": "AWS::NoValue"})
 
     def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
         for name in self.build_resource_diff(template, parameters)["Modify"]:
@@ -88,14 +101,18 @@ class ResourceMap(parsing.ResourceMap):
         with self._made():
             super().update(template, parameters)
 
-    def delete(self) -> None:
-        """Deletes the last made first; what fails is tried again when the others are gone."""
+    def delete(self, *, creating: bool = False) -> None:
+        """Deletes the last made first; what fails is tried again when the others are gone.
+
+        `creating`: it is the rollback of a creation, which `RetainExceptOnCreate` outlives not.
+        """
+        retained = ("Retain",) if creating else ("Retain", "RetainExceptOnCreate")
         for last_try in (False, True):
             made = [name for name in self._parsed_resources if name in self._resource_json_map]
             failures: list[ResourceFailure] = []
             for name in reversed(made):
                 resource_json = self._resource_json_map[name]
-                if resource_json.get("DeletionPolicy") in ("Retain", "RetainExceptOnCreate"):
+                if resource_json.get("DeletionPolicy") in retained:
                     continue
                 try:
                     self._delete_resource(self._parsed_resources[name], resource_json)
@@ -199,7 +216,7 @@ class Stack(models.Stack):
 
     def _undo(self) -> bool:
         try:
-            self.resource_map.delete()
+            self.resource_map.delete(creating=True)
         except Exception as error:  # as above
             log.warning("stack %s could not be rolled back: %s", self.name, error)
             return False
@@ -267,9 +284,30 @@ class Backend(CloudFormationBackend):
         change_set.execution_status = "EXECUTE_FAILED" if failed else "EXECUTE_COMPLETE"
 
     def create_stack(self, *arguments: Any, **named: Any) -> models.Stack:
+        check_parameters(Stack.parse_template(named["template"]), named["parameters"])
         stack = super().create_stack(*arguments, **named)
         self._publish(stack)
         return stack
+
+    def create_change_set(self, *arguments: Any, **named: Any) -> tuple[str, str]:
+        check_parameters(Stack.parse_template(named["template"]), named["parameters"])
+        return super().create_change_set(*arguments, **named)
+
+    def update_stack(
+        self,
+        name: str,
+        template: str,
+        role_arn: str | None,
+        parameters: list[dict[str, Any]],
+        tags: dict[str, str] | None,
+    ) -> models.Stack:
+        stack = self.get_stack(name)
+        given = {item["ParameterKey"]: item.get("ParameterValue") for item in parameters or []}
+        known = {item["ParameterKey"] for item in parameters or [] if item.get("UsePreviousValue")}
+        before = {key: stack.stack_parameters.get(key) for key in known}
+        body = str(template or stack.template)
+        check_parameters(Stack.parse_template(body), {**given, **before})
+        return super().update_stack(name, template, role_arn, parameters, tags)
 
     def _publish(self, stack: models.Stack) -> None:
         for export in stack.exports:

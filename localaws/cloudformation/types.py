@@ -18,6 +18,7 @@ def _support(properties: str, fixed: str = "") -> Support:
 
 
 SUPPORTED: dict[str, Support] = {
+    "AWS::Budgets::Budget": _support("Budget NotificationsWithSubscribers"),
     "AWS::CloudWatch::Alarm": _support(
         "ActionsEnabled AlarmActions AlarmDescription ComparisonOperator DatapointsToAlarm"
         " Dimensions EvaluationPeriods ExtendedStatistic InsufficientDataActions MetricName"
@@ -34,7 +35,8 @@ SUPPORTED: dict[str, Support] = {
     ),
     "AWS::IAM::Policy": _support("PolicyDocument Roles", "PolicyName"),
     "AWS::IAM::Role": _support(
-        "AssumeRolePolicyDocument Description ManagedPolicyArns MaxSessionDuration Policies Tags",
+        "AssumeRolePolicyDocument Description ManagedPolicyArns MaxSessionDuration"
+        " PermissionsBoundary Policies Tags",
         "RoleName Path",
     ),
     "AWS::KMS::Alias": _support("TargetKeyId", "AliasName"),
@@ -51,7 +53,7 @@ SUPPORTED: dict[str, Support] = {
     "AWS::Lambda::Function": _support(
         "Architectures Code DeadLetterConfig Description Environment EphemeralStorage Handler"
         " KmsKeyArn Layers LoggingConfig MemorySize ReservedConcurrentExecutions Role Runtime Tags"
-        " Timeout TracingConfig",
+        " Timeout TracingConfig VpcConfig",
         "FunctionName PackageType",
     ),
     "AWS::Lambda::LayerVersion": _support(
@@ -59,7 +61,7 @@ SUPPORTED: dict[str, Support] = {
     ),
     "AWS::Lambda::Permission": _support("Action Principal SourceAccount SourceArn", "FunctionName"),
     "AWS::Lambda::Version": _support("", "CodeSha256 Description FunctionName"),
-    "AWS::Logs::LogGroup": _support("RetentionInDays Tags", "LogGroupName KmsKeyId"),
+    "AWS::Logs::LogGroup": _support("KmsKeyId RetentionInDays Tags", "LogGroupName"),
     "AWS::S3::Bucket": _support(
         "BucketEncryption LifecycleConfiguration NotificationConfiguration OwnershipControls"
         " PublicAccessBlockConfiguration Tags VersioningConfiguration",
@@ -71,7 +73,7 @@ SUPPORTED: dict[str, Support] = {
         "Endpoint Protocol TopicArn",
     ),
     "AWS::SNS::TopicPolicy": _support("PolicyDocument", "Topics"),
-    "AWS::SNS::Topic": _support("Subscription", "TopicName DisplayName KmsMasterKeyId"),
+    "AWS::SNS::Topic": _support("KmsMasterKeyId Subscription", "TopicName DisplayName"),
     "AWS::SQS::Queue": _support(
         "DelaySeconds KmsMasterKeyId MaximumMessageSize MessageRetentionPeriod"
         " ReceiveMessageWaitTimeSeconds RedrivePolicy SqsManagedSseEnabled VisibilityTimeout",
@@ -90,7 +92,7 @@ SUPPORTED: dict[str, Support] = {
     "AWS::Scheduler::ScheduleGroup": _support("", "Name Tags"),
     "AWS::StepFunctions::StateMachine": _support(
         "Definition DefinitionS3Location DefinitionString DefinitionSubstitutions"
-        " LoggingConfiguration RoleArn TracingConfiguration",
+        " EncryptionConfiguration LoggingConfiguration RoleArn TracingConfiguration",
         "StateMachineName StateMachineType Tags",
     ),
     "AWS::StepFunctions::StateMachineAlias": _support("Description RoutingConfiguration", "Name"),

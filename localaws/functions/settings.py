@@ -34,6 +34,7 @@ _KEPT = [
     "Architectures",
     "EphemeralStorage",
     "LoggingConfig",
+    "VpcConfig",  # kept and shown; there is no network here but this machine's
 ]
 _DEFAULTS: Settings = {
     "Description": "",
@@ -93,6 +94,10 @@ def changed(settings: Settings, request: dict[str, Any]) -> Settings:
     }
     if not made.get("DeadLetterConfig", {}).get("TargetArn"):
         made.pop("DeadLetterConfig", None)
+    if not made.get("VpcConfig", {}).get("SubnetIds"):
+        made.pop("VpcConfig", None)
+    if not made.get("KMSKeyArn"):
+        made.pop("KMSKeyArn", None)
     return made
 
 
@@ -109,8 +114,6 @@ def shown(settings: Settings) -> Settings:
 
 def _check(request: dict[str, Any]) -> None:
     refused = {name for name in _REFUSED if request.get(name)}
-    if (request.get("VpcConfig") or {}).get("SubnetIds"):
-        refused.add("VpcConfig")
     if (request.get("SnapStart") or {}).get("ApplyOn", "None") != "None":
         refused.add("SnapStart")
     if refused:

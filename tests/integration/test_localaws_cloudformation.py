@@ -290,6 +290,41 @@ def test_an_update_that_fails_is_rolled_back(local_aws: Any) -> None:
     assert stacks.update(Days="90")["StackStatus"] == "UPDATE_COMPLETE"
 
 
+def test_a_parameter_out_of_range_is_refused_and_leaves_no_stack(local_aws: Any) -> None:
+    stacks = Stacks(local_aws, "ranged")
+    narrow = TEMPLATE.replace("Default: 14}", "Default: 14, MinValue: 1, MaxValue: 30}")
+    sentence = "Parameter 'Days' must be a number not greater than 30"
+
+    with pytest.raises(ClientError, match=sentence):
+        stacks.create(narrow, Days="31")
+    with pytest.raises(ClientError, match="does not exist"):
+        stacks.describe()
+    stacks.create(narrow, Days="30")
+    with pytest.raises(ClientError, match=sentence):
+        stacks.update(narrow, Days="31")
+
+    assert stacks.describe()["StackStatus"] == "CREATE_COMPLETE"
+
+
+def test_what_outlives_a_stack_does_not_outlive_a_creation_that_failed(local_aws: Any) -> None:
+    stacks = Stacks(local_aws, "retained")
+    kept = TEMPLATE.replace(
+        "    Type: AWS::S3::Bucket\n",
+        "    Type: AWS::S3::Bucket\n    DeletionPolicy: RetainExceptOnCreate\n",
+    )
+    failing = kept.replace(
+        'ModelPackageGroupName: !Sub "${Name}-models"', 'ModelPackageGroupName: "no such name!"'
+    )
+
+    assert stacks.create(failing)["StackStatus"] == "ROLLBACK_COMPLETE"
+    buckets = [b["Name"] for b in local_aws.client("s3").list_buckets()["Buckets"]]
+    assert stacks.bucket not in buckets
+    stacks.client.delete_stack(StackName=stacks.name)
+    assert stacks.create(kept)["StackStatus"] == "CREATE_COMPLETE"
+    stacks.client.delete_stack(StackName=stacks.name)
+    assert local_aws.client("s3").head_bucket(Bucket=stacks.bucket)
+
+
 def test_a_stack_with_a_full_bucket_cannot_be_deleted_until_it_is_empty(local_aws: Any) -> None:
     stacks = Stacks(local_aws, "deleted")
     stack_id = stacks.create()["StackId"]

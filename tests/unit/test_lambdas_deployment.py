@@ -46,6 +46,8 @@ HOSTING = Hosting(
     poll_seconds=15,
     alarms=("errors", "latency"),
     alias_arn=ALIAS,
+    vpc=None,
+    tags=[{"Key": "stack", "Value": "scones-test"}],
 )
 EXECUTION = MACHINE.replace(":stateMachine:", ":execution:") + ":v3-now"
 LATER = NOON + datetime.timedelta(hours=1)
@@ -188,6 +190,9 @@ def test_the_first_deployment_has_nothing_to_go_back_to() -> None:
     assert plan["previous"] is None
     assert plan["model"]["PrimaryContainer"] == {"ModelPackageName": package_arn(3)}
     assert plan["model"]["EnableNetworkIsolation"] is True
+    assert "VpcConfig" not in plan["model"]
+    tagged = [plan["tags"], plan["model"]["Tags"], plan["endpoint_config"]["Tags"]]
+    assert tagged == [HOSTING.tags] * 3
     assert plan["confidence_threshold"] == 0.83
     assert plan["test_images_url"].endswith("/executions/abc123/test/")
     name = plan["endpoint_config"]["EndpointConfigName"]

@@ -26,6 +26,9 @@ ENVIRONMENT = {
     "ANALYZER_IMAGE_URI": "123456789012.dkr.ecr.eu-west-1.amazonaws.com/analyzer",
     "MONITORING_ROLE_ARN": "arn:aws:iam::123456789012:role/monitoring",
     "MONITORING_CRON": "cron(0 * ? * * *)",
+    "SUBNET_IDS": "subnet-1,subnet-2",
+    "SECURITY_GROUP_IDS": "sg-1",
+    "TAGS": "stack=scones-test,cost-centre=a=b",
     "PREPROCESSOR_URL": "s3://code/preprocessors/0/record_preprocessor.py",
 }
 BASELINES = {
@@ -84,6 +87,30 @@ def test_the_schedule_is_made_at_the_first_deployment() -> None:
     arn = {"MonitoringScheduleArn": f"arn:aws:sagemaker:eu-west-1:1:monitoring-schedule/{PREFIX}"}
     missing(stub, "describe_monitoring_schedule", "schedule")
     stub.add_response("create_monitoring_schedule", arn, request)
+    assert monitoring.ensure(request, sagemaker)["backend"] == "schedule"
+    stub.assert_no_pending_responses()
+    job = request["MonitoringScheduleConfig"]["MonitoringJobDefinition"]
+    assert job["NetworkConfig"]["VpcConfig"]["Subnets"] == ["subnet-1", "subnet-2"]
+    cluster = job["MonitoringResources"]["ClusterConfig"]
+    assert cluster["VolumeKmsKeyId"] == ENVIRONMENT["KMS_KEY_ARN"]
+    assert {"Key": "cost-centre", "Value": "a=b"} in request["Tags"]
+
+
+def test_a_schedule_that_is_there_is_changed_and_keeps_its_tags() -> None:
+    sagemaker, stub = stubbed("sagemaker")
+    request = monitoring.schedule_request(PREFIX, BASELINES, ENVIRONMENT)
+    arn = {"MonitoringScheduleArn": f"arn:aws:sagemaker:eu-west-1:1:monitoring-schedule/{PREFIX}"}
+    there = {
+        **arn,
+        "MonitoringScheduleName": PREFIX,
+        "MonitoringScheduleStatus": "Scheduled",
+        "CreationTime": 0,
+        "LastModifiedTime": 0,
+        "MonitoringScheduleConfig": {},
+    }
+    stub.add_response("describe_monitoring_schedule", there)
+    known = {key: value for key, value in request.items() if key != "Tags"}
+    stub.add_response("update_monitoring_schedule", arn, known)
     assert monitoring.ensure(request, sagemaker)["backend"] == "schedule"
     stub.assert_no_pending_responses()
 

@@ -26,6 +26,7 @@ PLAN: dict[str, Any] = {
         "ProductionVariants": [{"VariantName": "AllTraffic", "ModelName": "m"}],
     },
     "deployment_config": {"AutoRollbackConfiguration": {"Alarms": [{"AlarmName": "errors"}]}},
+    "tags": [{"Key": "stack", "Value": PREFIX}],
     "previous": {"endpoint_config_name": "old", "version": 2, "workflow_version_arn": None},
 }
 
@@ -47,6 +48,7 @@ def test_models_and_configurations_that_are_there_are_used() -> None:
         "EndpointName": PREFIX,
         "EndpointConfigName": "new",
         "DeploymentConfig": PLAN["deployment_config"],
+        "Tags": PLAN["tags"],
     }
     stub.add_response("create_endpoint", {"EndpointArn": "arn:aws:sagemaker:e/e/e/e/e"}, expected)
     outcome = update_endpoint.advance(PLAN, {}, sagemaker)
@@ -113,7 +115,7 @@ def test_a_failed_first_deployment_leaves_no_endpoint_and_no_schedule() -> None:
 def test_an_endpoint_deleted_by_hand_comes_back_with_what_served() -> None:
     sagemaker, stub = stubbed("sagemaker")
     missing(stub, "describe_endpoint", "endpoint")
-    expected = {"EndpointName": PREFIX, "EndpointConfigName": "old"}
+    expected = {"EndpointName": PREFIX, "EndpointConfigName": "old", "Tags": PLAN["tags"]}
     stub.add_response("create_endpoint", {"EndpointArn": "arn:aws:sagemaker:e/e/e/e/e"}, expected)
     assert not roll_back_deployment.advance(PLAN, 0, OPTIONS, sagemaker)["done"]
 

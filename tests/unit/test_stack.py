@@ -1,6 +1,7 @@
 """The stack: packed the same way each time, proposed before it is changed, and gone at the end."""
 
 import io
+import json
 import re
 import sys
 import zipfile
@@ -61,6 +62,9 @@ def test_the_code_key_follows_from_the_contents_and_nothing_is_uploaded_twice(aw
     s3 = client("s3")
     package.ensure_bucket("code", "us-east-1", s3)
     package.ensure_bucket("code", "us-east-1", s3)
+    policy = json.loads(s3.get_bucket_policy(Bucket="code")["Policy"])
+    assert policy["Statement"][0]["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+    s3.delete_bucket_policy(Bucket="code")  # moto alone reads no conditions: it would deny all
     runtime = f"python{sys.version_info.major}.{sys.version_info.minor}"
     first = package.upload("code", runtime, TEMPLATE, s3, own_python=True)
 
@@ -114,7 +118,7 @@ def test_the_settings_give_every_parameter_that_the_template_asks_for() -> None:
         "WorkflowPrefix",
         "AnalyzerImageUri",
     }
-    assert set(stack._from_settings(load("prod"))) | computed == set(found["Parameters"])
+    assert set(stack.from_settings(load("prod"))) | computed == set(found["Parameters"])
 
 
 @pytest.mark.parametrize(
