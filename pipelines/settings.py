@@ -92,6 +92,14 @@ class Monitoring(_Section):
     max_runtime_seconds: int = pydantic.Field(ge=60, le=3600)
 
 
+class Retraining(_Section):
+    cool_down_hours: float = pydantic.Field(ge=0.02, le=720)
+    minimum_new_labels: int = pydantic.Field(ge=1)
+    runs_a_day: int = pydantic.Field(ge=0, le=24)
+    cron: str = pydantic.Field(pattern=r"^(cron|rate)\(.+\)$")
+    triggers_without_labels: list[Literal["drift", "quality", "schedule"]]
+
+
 class PipelineOptions(_Section):
     cache: bool
     cache_expires_after: str = pydantic.Field(pattern=r"^P(\d+D)?(T(\d+H)?(\d+M)?)?$")
@@ -112,6 +120,7 @@ class Settings(_Section):
     pipeline: PipelineOptions
     deployment: Deployment
     monitoring: Monitoring
+    retraining: Retraining
 
     def name(self, what: str = "") -> str:
         """The name of a resource, such as `scones-local-training` for `name("training")`."""

@@ -98,7 +98,11 @@ def prepare(connection: Connection, template: Path = TEMPLATE) -> dict[str, Any]
 
 
 def _from_settings(settings: Settings) -> dict[str, Any]:
-    deployment, monitoring = settings.deployment, settings.monitoring
+    deployment, monitoring, retraining = (
+        settings.deployment,
+        settings.monitoring,
+        settings.retraining,
+    )
     return {
         "Project": settings.project,
         "Environment": settings.environment,
@@ -117,6 +121,11 @@ def _from_settings(settings: Settings) -> dict[str, Any]:
         "MonitoringBackend": monitoring.backend,
         "MonitoringCron": monitoring.cron,
         "MonitoringInstanceType": monitoring.instance_type,
+        "RetrainingCron": retraining.cron,
+        "RetrainingCoolDownHours": retraining.cool_down_hours,
+        "RetrainingMinimumNewLabels": retraining.minimum_new_labels,
+        "RetrainingRunsADay": retraining.runs_a_day,
+        "RetrainingTriggersWithoutLabels": ",".join(retraining.triggers_without_labels),
     }
 
 
