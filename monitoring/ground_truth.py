@@ -11,7 +11,7 @@ their top, as Model Monitor's own merge job writes them.
 
 Who labelled, and whether that corrects an earlier label, stands in the object's metadata (`by`,
 `correction`), where a merge job does not look. For monitoring the last label counts. A model must
-not learn from a doubtful one: see `pipelines/labelled.py`.
+not learn from a doubtful one: see `scones/labelled.py`.
 
 Source:
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-merge.html

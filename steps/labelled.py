@@ -3,7 +3,7 @@
     labelled.jsonl, images ─► decode as the endpoint does ─► no image? ─► in test or validation?
         ─► labelled two ways? ─► in train already? ─► joined, or quarantined with the reason
 
-`labelled.jsonl` has a line for its format, then one a label, as `pipelines/labelled.py` wrote it:
+`labelled.jsonl` has a line for its format, then one a label, as `scones/labelled.py` wrote it:
 
     {"inference_id", "label", "source": "capture" | "review", "by", "labelled_at", "label_url",
      "image_url", "sha256", "file"}      or "problem" for the last two, where no image was found
@@ -16,7 +16,7 @@ both stay out until somebody corrects one (`scones label --correct`).
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ class Row(NamedTuple):
 
 
 def join(
-    folder: Path, train: Sequence[Image], held_out: dict[str, Sequence[Image]]
+    folder: Path, train: Sequence[Image], held_out: Mapping[str, Sequence[Image]]
 ) -> tuple[list[Image], Json]:
     """The images that join `train`, and what `dataset.json` says of them all.
 
@@ -108,7 +108,7 @@ def _read(folder: Path, line: Json) -> Row:
 
 
 def _reasons(
-    rows: Sequence[Row], train: Sequence[Image], held_out: dict[str, Sequence[Image]]
+    rows: Sequence[Row], train: Sequence[Image], held_out: Mapping[str, Sequence[Image]]
 ) -> list[str]:
     """Why each row is quarantined; empty for what may join. The first reason counts."""
     reasons = [row.reason for row in rows]
@@ -151,14 +151,15 @@ def _two_ways(
     near = similar.distances(seen, seen) <= similar.NEAR
     other = (near | near.T) & (labels[:, None] != labels[None, :])
     for k in np.flatnonzero(other.any(axis=1)):
-        row, against = rows[sound[k]].content, rows[sound[int(other[k].argmax())]].content
-        found.append((sound[k], f"labelled two ways: {_said(row)}, and {_said(against)}"))
+        i, j = sound[int(k)], sound[int(other[k].argmax())]
+        said = f"{_said(rows[i].content)}, and {_said(rows[j].content)}"
+        found.append((i, f"labelled two ways: {said}"))
     near = similar.distances(seen, similar.planes([i.pixels for i in train])) <= similar.NEAR
     other = near & (labels[:, None] != np.array([image.label for image in train])[None, :])
     for k in np.flatnonzero(other.any(axis=1)):
-        image = train[int(other[k].argmax())]
+        i, image = sound[int(k)], train[int(other[k].argmax())]
         text = f"train has it as {CLASSES[image.label]} ({image.filename})"
-        found.append((sound[k], f"labelled two ways: {_said(rows[sound[k]].content)}, and {text}"))
+        found.append((i, f"labelled two ways: {_said(rows[i].content)}, and {text}"))
     return found
 
 
