@@ -26,7 +26,7 @@ LATE = datetime.timedelta(days=7)  # a label may come so much later than its ima
 UNKNOWN = "No image of this inference is captured or kept for review: the id is wrong, or too old."
 _SPILL = datetime.timedelta(minutes=5)  # a capture file may hold records later than its hour
 _SUFFIXES = {b"\x89PNG": ".png", b"\xff\xd8\xff": ".jpg"}
-_NOT_ONE = (
+NO_IMAGE = (
     serialize_image_data.ImageNotFound,
     serialize_image_data.ImageEmpty,
     serialize_image_data.ImageTooLarge,
@@ -70,7 +70,7 @@ class Images:
         url = f"s3://{record['s3_bucket']}/{record['s3_key']}"
         try:
             image = picture(record, self.s3, self.side)
-        except _NOT_ONE as error:
+        except NO_IMAGE as error:
             return Answered("review", url, problem=f"no image: {error}")
         return self._kept("review", url, image)
 
