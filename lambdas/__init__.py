@@ -18,10 +18,16 @@ Deployment (`workflow/deployment.asl.json`), an approval to a serving endpoint:
     clean_up_deployment               models and configurations that nothing uses
     roll_back_deployment              what served before; the reason in one sentence
 
-`deployment.py` holds what those share: options, names, reads; `history.py` reads what was decided
-before and what has served. `log.py` writes one JSON object a
-line, all of one execution under its name. A handler parses, calls and returns; the functions above
-it are handed their clients. Every error that a workflow names is a class of that name.
+Retraining, a wish to a run of the retraining pipeline:
+
+    request_retraining                an alarm, labels, the schedule or a person → one start at most
+
+`retraining.py` keeps the runs and the decisions about them.
+
+`deployment.py` holds what the deployment's functions share: options, names, reads; `history.py`
+reads what was decided before and what has served. `log.py` writes one JSON object a line, all of
+one execution under its name. A handler parses, calls and returns; the functions above it are handed
+their clients. Every error that a workflow names is a class of that name.
 
 A handler takes either the state itself or, from a workflow, `{"execution": …, "state": …}` with
 what the workflow's definition carries beside it.

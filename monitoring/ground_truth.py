@@ -9,12 +9,17 @@
 A label is the number of its class. Merged records are captured records with `groundTruthData` at
 their top, as Model Monitor's own merge job writes them.
 
+Who labelled, and whether that corrects an earlier label, stands in the object's metadata (`by`,
+`correction`), where a merge job does not look. For monitoring the last label counts. A model must
+not learn from a doubtful one: see `scones/labelled.py`.
+
 Source:
 https://docs.aws.amazon.com/sagemaker/latest/dg/model-monitor-model-quality-merge.html
 """
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import json
 import uuid
@@ -28,6 +33,7 @@ from monitoring.record_preprocessor import CLASSES
 from monitoring.window import Window
 
 NAMED = 5  # problems that are kept
+_NO_LABEL = (ValueError, KeyError, TypeError, RecursionError)  # what a line raises that is none
 
 
 class GroundTruthError(ValueError):
@@ -57,7 +63,14 @@ def label_line(inference_id: str, class_name: str) -> bytes:
 
 
 def write_labels(
-    labels: Iterable[tuple[str, str]], bucket: str, prefix: str, s3: Any, now: datetime.datetime
+    labels: Iterable[tuple[str, str]],
+    bucket: str,
+    prefix: str,
+    s3: Any,
+    now: datetime.datetime,
+    *,
+    by: str = "",
+    correction: bool = False,
 ) -> str:
     """Puts labels, `(inference id, class name)`, into one new object; returns its key.
 
@@ -69,8 +82,20 @@ def write_labels(
     hour = now.astimezone(datetime.UTC)
     folder = "/".join(part for part in prefix.split("/") if part)  # a double slash would hide it
     key = f"{folder}/{hour:%Y/%m/%d/%H}/{hour:%M-%S}-{uuid.uuid4()}.jsonl".lstrip("/")
-    s3.put_object(Bucket=bucket, Key=key, Body=body, ContentType="application/jsonlines")
+    metadata = {"by": by.encode("ascii", "replace").decode()} if by else {}
+    if correction:
+        metadata["correction"] = "true"
+    s3.put_object(
+        Bucket=bucket, Key=key, Body=body, ContentType="application/jsonlines", Metadata=metadata
+    )
     return key
+
+
+def labels_of(body: bytes) -> Iterator[Label]:
+    """The labels in one object, in their order; lines that are none are passed over."""
+    for line in body.splitlines():
+        with contextlib.suppress(*_NO_LABEL):
+            yield _label(json.loads(line))
 
 
 @dataclass
@@ -120,7 +145,7 @@ def _read(path: Path, labels: Labels) -> None:
             labels.lines += 1
             try:
                 labels.add(_label(json.loads(line)))
-            except (ValueError, KeyError, TypeError, RecursionError):
+            except _NO_LABEL:
                 labels.broken += 1
                 if len(labels.problems) < NAMED:
                     labels.problems.append(f"{path} line {number}: it is no label")

@@ -27,6 +27,8 @@ class TrainingParameters:
     model_approval_status: ParameterString
     git_commit: ParameterString
     trigger: ParameterString
+    trigger_id: ParameterString
+    labelled_data_url: ParameterString
     hyperparameters: dict[str, Any]
 
     def all(self) -> list[Any]:
@@ -35,11 +37,14 @@ class TrainingParameters:
         return own + list(self.hyperparameters.values())
 
 
-def training_parameters(settings: Settings, no_production_url: str) -> TrainingParameters:
+def training_parameters(
+    settings: Settings, no_production_url: str, no_labels_url: str
+) -> TrainingParameters:
     """The parameters with this environment's defaults.
 
-    `no_production_url` is what `ProductionModelUrl` points at while nothing is in production: an
-    input of a job must exist, so it is an object that says so.
+    `no_production_url` is what `ProductionModelUrl` points at while nothing is in production, and
+    `no_labels_url` what `LabelledDataUrl` does without labels: an input of a job must exist, so
+    they are objects that say so.
     """
     return TrainingParameters(
         input_data_url=ParameterString("InputDataUrl"),
@@ -64,6 +69,8 @@ def training_parameters(settings: Settings, no_production_url: str) -> TrainingP
         ),
         git_commit=ParameterString("GitCommit", "unknown"),
         trigger=ParameterString("Trigger", "manual"),
+        trigger_id=ParameterString("TriggerId", NOT_GIVEN),
+        labelled_data_url=ParameterString("LabelledDataUrl", no_labels_url),
         hyperparameters={
             name: _hyperparameter(name, value)
             for name, value in settings.training.hyperparameters.items()

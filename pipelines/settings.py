@@ -118,6 +118,14 @@ class Account(_Section):
     monthly_dollars: int = pydantic.Field(ge=0, le=1_000_000)
 
 
+class Retraining(_Section):
+    cool_down_hours: float = pydantic.Field(ge=0.02, le=720)
+    minimum_new_labels: int = pydantic.Field(ge=1)
+    runs_a_day: int = pydantic.Field(ge=0, le=24)
+    cron: str = pydantic.Field(pattern=r"^(cron|rate)\(.+\)$")
+    triggers_without_labels: list[Literal["drift", "quality", "schedule"]]
+
+
 class PipelineOptions(_Section):
     cache: bool
     cache_expires_after: str = pydantic.Field(pattern=r"^P(\d+D)?(T(\d+H)?(\d+M)?)?$")
@@ -138,6 +146,7 @@ class Settings(_Section):
     pipeline: PipelineOptions
     deployment: Deployment
     monitoring: Monitoring
+    retraining: Retraining
     network: Network
     retention: Retention
     account: Account

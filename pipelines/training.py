@@ -1,6 +1,7 @@
 """The training pipeline: Prepare → Train → Evaluate → AccuracyGate → Baseline → Register, or Fail.
 
     raw/<dataset>/archive ─► Prepare ─► train/ validation/ test/ dataset/
+    labelled/<sha256>/ ──────┘
                              Train    ─► model.tar.gz      (never sees test/)
                              Evaluate ─► evaluation.json   (candidate and production, same images)
                                          features.csv      (of the reference images, for Baseline)
@@ -73,7 +74,10 @@ def training_pipeline(
     bucket = resources.bucket_name
     code = {step: upload(step_bundle(step, steps_folder), bucket, s3) for step in PROGRAMS}
     nothing = bundle({"none": b"No model is in production.\n"})
-    parameters = training_parameters(settings, upload(nothing, bucket, s3))
+    unlabelled = bundle({"none": b"No image is labelled.\n"})
+    parameters = training_parameters(
+        settings, upload(nothing, bucket, s3), upload(unlabelled, bucket, s3)
+    )
     build = Build(settings, resources, session, parameters, code)
 
     prepare = _prepare(build)
@@ -100,7 +104,10 @@ def _prepare(build: Build) -> ProcessingStep:
             *("--dataset-name", parameters.dataset_name),
             *("--validation-share", str(build.settings.processing.validation_share)),
         ],
-        inputs={"raw": parameters.input_data_url},
+        inputs={
+            "raw": parameters.input_data_url,
+            "labelled": parameters.labelled_data_url,
+        },
         outputs={name: build.execution(name) for name in outputs},
     )
 
@@ -275,6 +282,8 @@ def _register(
                 "execution_id": ExecutionVariables.PIPELINE_EXECUTION_ID,
                 "git_commit": parameters.git_commit,
                 "trigger": parameters.trigger,
+                "trigger_id": parameters.trigger_id,
+                "labelled_data_url": parameters.labelled_data_url,
             },
         ),
     )

@@ -8,11 +8,14 @@ from scones import (
     deploy,
     deployments,
     endpoints,
+    label,
     local,
     models,
     monitor,
     pipeline,
     report,
+    retraining,
+    review,
 )
 from scones.cli import main
 
@@ -29,7 +32,9 @@ main.add_command(endpoints.endpoints)
 main.add_command(classify.classify_command)
 main.add_command(classify.replay)
 main.add_command(monitor.monitor)
-main.add_command(report.label)
+main.add_command(label.label)
+main.add_command(review.review)
+main.add_command(retraining.retraining)
 main.add_command(report.report)
 
 if __name__ == "__main__":

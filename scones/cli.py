@@ -6,6 +6,7 @@ from typing import Any, NoReturn
 
 import click
 
+from monitoring.ground_truth import GroundTruthError
 from pipelines.check import DefinitionError
 from pipelines.execution import ExecutionError
 from pipelines.registry import RegistryError
@@ -24,6 +25,7 @@ EXIT_CODES: dict[type[Exception], int] = {
     StackError: FAILED,
     PackagingError: FAILED,
     DatasetError: WRONG_INPUT,
+    GroundTruthError: WRONG_INPUT,
     DefinitionError: WRONG_INPUT,
     RegistryError: WRONG_INPUT,
     ParameterError: WRONG_INPUT,

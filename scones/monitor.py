@@ -91,7 +91,7 @@ def run(connection: Connection, start: datetime, end: datetime, quiet: bool = Fa
     Ends the program with a sentence when there is nothing to look at or the pipeline fails.
     """
     asked = {"start": start.isoformat(), "end": end.isoformat()}
-    answer = _invoke(connection, f"{connection.stack_name}-startMonitoring", asked)
+    answer = invoke(connection, f"{connection.stack_name}-startMonitoring", asked)
     if not answer["started"]:
         fail(f"Nothing was looked at: {answer['reason']}", WRONG_INPUT)
     ended: Execution = follow(connection, answer["execution_arn"], quiet)
@@ -148,7 +148,7 @@ def _figures(quality: Json | None) -> Json | None:
     return {name: quality[name] for name in ("records", "figures", "violations")}
 
 
-def _invoke(connection: Connection, function: str, payload: Json) -> Json:
+def invoke(connection: Connection, function: str, payload: Json) -> Json:
     """Calls a function of the stack. Ends the program with the function's own sentence."""
     answer = connection.client("lambda").invoke(
         FunctionName=function, Payload=json.dumps(payload).encode()

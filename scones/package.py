@@ -3,7 +3,7 @@
 All of it lies in the environment's code bucket under keys that change with the contents and not
 otherwise, so a deployment without a change has nothing to upload and nothing to update.
 
-    functions/<sha256>.zip                 lambdas/, workflow/, and monitoring's window
+    functions/<sha256>.zip                 lambdas/, workflow/, monitoring's window and labels
     layers/pillow-<version>-<python>-….zip Pillow, as the functions' Python wants it
     preprocessors/<sha256>/…               the record preprocessor of the monitoring schedule
     workflows/<sha256>/<name>.asl.json     the definitions, placeholders and all
@@ -55,7 +55,7 @@ def upload(bucket: str, runtime: str, template: Path, s3: Any, *, own_python: bo
     code = bundle(
         _sources("lambdas", ".py")
         | _sources("workflow", ".py", ".json")
-        | monitoring_bundle("window").files
+        | monitoring_bundle("ground_truth").files
     )
     workflows = bundle(_sources("workflow", ".asl.json"))
     script = preprocessor_bundle()

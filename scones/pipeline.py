@@ -3,6 +3,7 @@
 import functools
 import subprocess
 import time
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -10,6 +11,7 @@ import click
 from pipelines import execution, registry
 from pipelines.check import check
 from pipelines.resources import Resources, of_stack
+from scones import labelled
 from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
 from scones.connection import PROJECT_ROOT, Connection, announce
 from scones.datasets import staged
@@ -43,6 +45,7 @@ def definition(environment: Environment, name: str) -> None:
 @click.option("--data-url", help="The staged archive; default: the newest below raw/.")
 @click.option("--data-sha256", help="Refuse the archive unless it has this checksum.")
 @click.option("--trigger", default="manual", show_default=True, help="Why this run; kept with it.")
+@click.option("--trigger-id", default="", help="Of the event behind it, such as an alarm's.")
 @click.option("--parameter", "-p", "given", multiple=True, metavar="NAME=VALUE")
 @click.option("--wait", is_flag=True, help="Follow it to its end; Ctrl-C stops the execution.")
 @json_option
@@ -52,6 +55,7 @@ def start(
     data_url: str | None,
     data_sha256: str | None,
     trigger: str,
+    trigger_id: str,
     given: tuple[str, ...],
     wait: bool,
     as_json: bool,
@@ -60,7 +64,7 @@ def start(
     connection = environment.connection
     resources = _resources(connection)
     data_url = data_url or newest_archive(resources.bucket_name, connection.client("s3"))
-    parameters = run_parameters(connection, resources, data_url, trigger)
+    parameters = run_parameters(connection, resources, data_url, trigger, trigger_id)
     if data_sha256:
         parameters["InputDataSha256"] = data_sha256
     parameters |= dict(_parse(pair) for pair in given)
@@ -143,10 +147,30 @@ def _upsert(built: Any, connection: Connection, resources: Resources) -> str:
 
 
 def run_parameters(
-    connection: Connection, resources: Resources, data_url: str, trigger: str
+    connection: Connection,
+    resources: Resources,
+    data_url: str,
+    trigger: str,
+    trigger_id: str = "",
 ) -> dict[str, str]:
-    """What every run is told: its data, its cause, its code, and the version to be held against."""
-    parameters = {"InputDataUrl": data_url, "GitCommit": git_commit(), "Trigger": trigger}
+    """What every run is told: its data, its cause, its code, and the version to be held against.
+
+    The images that were labelled by now are gathered for it.
+    """
+    images = labelled.gather(
+        resources.bucket_name,
+        resources.endpoint_name,
+        connection.client("s3"),
+        now=datetime.now(UTC),
+        side=connection.settings.deployment.thumbnail_side,
+    )
+    parameters = {
+        "InputDataUrl": data_url,
+        "LabelledDataUrl": images.url,
+        "GitCommit": git_commit(),
+        "Trigger": trigger or "manual",
+        "TriggerId": trigger_id or "none",
+    }
     if not data_url.endswith("/"):  # a prefix has no metadata; Prepare takes what it finds there
         archive = staged(data_url, connection.client("s3"))
         if archive.sha256:

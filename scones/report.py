@@ -1,4 +1,4 @@
-"""`scones report`, `scones label`: a window of traffic as one HTML file, and what people know."""
+"""`scones report`: a window of traffic as one HTML file."""
 
 import tempfile
 import webbrowser
@@ -50,24 +50,6 @@ def report(
     click.echo(path)
     if show and not webbrowser.open(path.resolve().as_uri()):
         fail("There is no browser here; open the file by hand.", FAILED)
-
-
-@click.command()
-@click.argument("inference_id")
-@click.argument("class_name", metavar="CLASS", type=click.Choice(preprocessor.CLASSES))
-@pass_environment
-def label(environment: Environment, inference_id: str, class_name: str) -> None:
-    """Say what the image of an inference really shows; the last word about it counts."""
-    connection = environment.connection
-    resources = of_stack(connection.stack_name, connection.client("cloudformation"))
-    click.echo(keep_labels(connection, resources, [(inference_id, class_name)]))
-
-
-def keep_labels(connection: Connection, resources: Resources, labels: list[tuple[str, str]]) -> str:
-    """Writes labels, `(inference id, class)`, as ground truth; returns their S3 address."""
-    s3, now = connection.client("s3"), datetime.now(UTC)
-    key = ground_truth.write_labels(labels, resources.bucket_name, "ground-truth", s3, now)
-    return f"s3://{resources.bucket_name}/{key}"
 
 
 def make(

@@ -98,7 +98,7 @@ def prepare(connection: Connection, template: Path = TEMPLATE) -> dict[str, Any]
 def from_settings(settings: Settings) -> dict[str, Any]:
     """The parameters that the settings give; the rest is what was packed."""
     deployment, monitoring = settings.deployment, settings.monitoring
-    retention, account = settings.retention, settings.account
+    retention, account, retraining = settings.retention, settings.account, settings.retraining
     return {
         "Project": settings.project,
         "Environment": settings.environment,
@@ -126,6 +126,11 @@ def from_settings(settings: Settings) -> dict[str, Any]:
         "PermissionsBoundary": account.permissions_boundary,
         "CostCentre": account.cost_centre,
         "MonthlyBudget": account.monthly_dollars,
+        "RetrainingCron": retraining.cron,
+        "RetrainingCoolDownHours": retraining.cool_down_hours,
+        "RetrainingMinimumNewLabels": retraining.minimum_new_labels,
+        "RetrainingRunsADay": retraining.runs_a_day,
+        "RetrainingTriggersWithoutLabels": ",".join(retraining.triggers_without_labels),
     }
 
 

@@ -1,6 +1,7 @@
 """The programs that run inside SageMaker jobs and behind the endpoint.
 
-- `steps.prepare` (Processing job): the CIFAR-100 archive ─► PNGs, lists, `dataset.json`
+- `steps.prepare` (Processing job): the CIFAR-100 archive and labelled images ─► PNGs, lists,
+  `dataset.json`
 - `steps.train` (Training job): channels `train`, `validation`, `dataset` ─► `/opt/ml/model`
 - `steps.evaluate` (Processing job): `model.tar.gz`, `test`, `validation` ─► `evaluation.json`
 - `steps.train.inference` (endpoint, from within the model archive): image ─► two probabilities

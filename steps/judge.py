@@ -45,7 +45,7 @@ def judge(images: Sequence[Image]) -> tuple[list[Image], list[SetAside]]:
     kept: list[Image] = []
     aside: list[SetAside] = []
     for image in images:
-        reason = _unreadable(image.pixels)
+        reason = unreadable(image.pixels)
         if not reason and len(labels[image.pixels]) > 1:
             reason = "the same image is labelled bicycle and motorcycle"
         if not reason and image.split == "train" and image.pixels in tested:
@@ -61,7 +61,7 @@ def judge(images: Sequence[Image]) -> tuple[list[Image], list[SetAside]]:
     return kept, aside
 
 
-def _unreadable(pixels: bytes) -> str:
+def unreadable(pixels: bytes) -> str:
     """Why nothing can be seen in an image; empty for a sound one."""
     planes = [pixels[start : start + PLANE] for start in range(0, 3 * PLANE, PLANE)]
     if all(plane.count(plane[0]) == PLANE for plane in planes):

@@ -1,17 +1,19 @@
 """Prepare: from the CIFAR-100 archive to judged PNGs of bicycles and motorcycles.
 
     archive ─► gunzip (a process) ─► read ─► two classes, PNGs ─► judge ─► hold out ─► write
-        └────► sha256 (a thread)               (a thread)
+        └────► sha256 (a thread)               (a thread)                            ▲
+    labelled images ─► decode, judge against train, validation and test ─────────────┘ (to train)
 
 What it writes below `--output`:
 
     train/*.png  validation/*.png  test/*.png
     dataset/{train,validation,test}.lst     index<TAB>label<TAB>path, as the built-in
                                             image-classification algorithm reads it
-    dataset/dataset.json                    name, source, classes, counts, what was set aside
+    dataset/dataset.json                    name, source, classes, counts, what was set aside, and
+                                            of labelled images which joined and which did not
 
-The same archive and arguments give the same bytes. Everything is written beside its place and
-moved there at the end, so a failure leaves nothing half-done.
+The same archive, labelled images and arguments give the same bytes. Everything is written beside
+its place and moved there at the end, so a failure leaves nothing half-done.
 """
 
 import hashlib
@@ -53,6 +55,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "test": [image for image in kept if image.split == "test"],
     }
     _require_enough(splits)
+    labelled = _join_labelled(args.labelled, splits)
     record = {
         "name": meta.dataset_name or args.dataset_name or f"unnamed archive {archive.name}",
         "source": archive.name,
@@ -63,6 +66,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "validation_share": args.validation_share,
         "seed": args.seed,
         "set_aside": [_described(case) for case in aside],
+        **({"labelled": labelled} if labelled else {}),
     }
     write(args.output, splits, record)
     _summarise(record, aside, args.output)
@@ -76,6 +80,12 @@ def _parser() -> job.Parser:
         type=Path,
         default=base / "input/raw",
         help="the archive (.tar.gz), or a folder that holds exactly one",
+    )
+    parser.add_argument(
+        "--labelled",
+        type=Path,
+        default=base / "input/labelled",
+        help="a folder of labelled images; may be missing or empty",
     )
     parser.add_argument("--output", type=Path, default=base / "output", help="where to write")
     parser.add_argument(
@@ -204,6 +214,19 @@ def safe_name(filename: str, index: int, taken: set[str]) -> str:
     return name
 
 
+def _join_labelled(folder: Path, splits: dict[str, list[Image]]) -> dict[str, Any]:
+    """Adds labelled images to `train`; what there is to say of them, nothing without a label."""
+    found = folder / "labelled.jsonl"
+    if not found.is_file() or found.read_bytes().count(b"\n") < 2:  # the first line is no label
+        return {}
+    from steps import labelled  # numpy and pillow take longer than all else that Prepare does
+
+    held_out = {split: splits[split] for split in ("test", "validation")}
+    joined, record = labelled.join(folder, splits["train"], held_out)
+    splits["train"] += joined
+    return record
+
+
 def _require_enough(splits: dict[str, list[Image]]) -> None:
     for split, images in splits.items():
         for name, count in _counts(images).items():
@@ -286,6 +309,11 @@ def _summarise(record: dict[str, Any], aside: Sequence[SetAside], output: Path) 
         print(f"{split}: " + ", ".join(f"{count} {name}" for name, count in counts.items()))
     for case in aside[:20]:
         print(f"set aside: {case.image.split} {case.image.filename}: {case.reason}")
+    for case in record.get("labelled", {}).get("quarantined", [])[:20]:
+        print(f"quarantined: {case['inference_id']}: {case['reason']}")
+    if "labelled" in record:
+        joined, count = sum(record["labelled"]["joined"].values()), record["labelled"]["labels"]
+        print(f"labelled: {joined} of {count} joined train")
     print(f"{len(aside)} images set aside; written to {output}", flush=True)
 
 

@@ -13,6 +13,7 @@ validation and 200 test images), five seeds, torch 2.13 on CPU, two shared cores
     dataset/ ────► lists, classes, the dataset's name and hash ───┘
 
 - `network`: the layers; `data`: images and their augmentation; `optimiser`: Muon
+- `picture`: an image file as the network sees it
 - `loop`: epochs, schedule, log lines; `checkpoint`: what an interrupted job goes on from
 - `calibration`: the temperature; `archive`: what SageMaker packs into `model.tar.gz`
 - `inference`: the handlers in that archive; they serve, and Evaluate asks through them

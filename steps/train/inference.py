@@ -8,24 +8,19 @@ sentence, which the server answers with a 4xx.
 Source: "Deploy PyTorch Models", SageMaker Python SDK (model_fn, input_fn, predict_fn, output_fn).
 """
 
-import io
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor, nn
 
+from steps.train import picture
 from steps.train.network import Network
 
-SIDE = 32
 CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
-FORMATS = ("PNG", "JPEG")
-PIXEL_LIMIT = 50_000_000  # a file of some kilobytes can claim to unfold to gigabytes
 _WARM_UP = 5  # passes after which torch has looked at the shapes and settled on a plan
 
 
@@ -58,7 +53,8 @@ def model_fn(model_dir: str) -> Model:
     network.load_state_dict(state)
     metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
     calibrated = _Calibrated(network, float(metadata["temperature"])).to(device).eval()
-    return Model(_for_inference(calibrated, torch.rand(1, 3, SIDE, SIDE, device=device)), device)
+    example = torch.rand(1, 3, picture.SIDE, picture.SIDE, device=device)
+    return Model(_for_inference(calibrated, example), device)
 
 
 def _for_inference(network: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
@@ -77,29 +73,8 @@ def input_fn(body: bytes, content_type: str) -> Tensor:
     kind = content_type.split(";")[0].strip().lower()
     if kind not in CONTENT_TYPES:
         raise ValueError(f"{kind!r} is not supported; send one of {', '.join(CONTENT_TYPES)}")
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(body), formats=FORMATS) as image:
-            if image.width * image.height > PIXEL_LIMIT:
-                raise ValueError(f"the image has more than {PIXEL_LIMIT:,} pixels")
-            image.load()
-            small = _rgb(ImageOps.exif_transpose(image))
-    except (OSError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
-        raise ValueError(f"the body is not a whole PNG or JPEG image ({error})") from error
-    if small.size != (SIDE, SIDE):
-        small = small.resize((SIDE, SIDE), Image.Resampling.LANCZOS, reducing_gap=3.0)
-    pixels = torch.from_numpy(np.array(small, np.float32) / 255)
+    pixels = torch.from_numpy(picture.decoded(body).astype(np.float32) / 255)
     return pixels.permute(2, 0, 1)[None]
-
-
-def _rgb(image: Image.Image) -> Image.Image:
-    """Any mode as RGB: 16-bit grey is scaled, what is transparent becomes white."""
-    if image.mode.startswith("I"):
-        grey = np.asarray(image, np.float64) / 257  # 65,535 becomes 255
-        image = Image.fromarray(grey.clip(0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        layer = image.convert("RGBA")
-        image = Image.alpha_composite(Image.new("RGBA", layer.size, "white"), layer)
-    return image.convert("RGB")
 
 
 def predict_fn(images: Tensor, model: Model) -> Tensor:

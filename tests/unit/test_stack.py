@@ -96,7 +96,7 @@ def test_each_function_and_workflow_has_a_role_and_a_log_of_its_own() -> None:
     found = resources()
     kinds = ("AWS::Lambda::Function", "AWS::StepFunctions::StateMachine")
     owners = [name for name, resource in found.items() if resource["Type"] in kinds]
-    assert len(owners) == 17
+    assert len(owners) == 18
     for name in owners:
         assert found[f"{name}Role"]["Type"] == "AWS::IAM::Role"
         assert found[f"{name}Logs"]["Properties"]["RetentionInDays"]
