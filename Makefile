@@ -19,7 +19,7 @@ test: .venv/test            ## proves it
 lint: .venv/test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy pipelines steps lambdas workflow monitoring scones service_model pipeline_definition localaws
+	$(BIN)/mypy pipelines steps lambdas workflow monitoring scones service_model pipeline_definition buildspec localaws
 	$(BIN)/cfn-lint infra/*.yaml
 
 bench: .venv/test           ## the README's figures
