@@ -1,8 +1,8 @@
 """`scones pipeline`: the training pipeline of an environment, and the monitoring beside it."""
 
 import functools
-import subprocess
 import time
+from pathlib import Path
 from typing import Any
 
 import click
@@ -10,8 +10,9 @@ import click
 from pipelines import execution, registry
 from pipelines.check import check
 from pipelines.resources import Resources, of_stack
+from scones import source
 from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
-from scones.connection import PROJECT_ROOT, Connection, announce
+from scones.connection import Connection, announce
 from scones.datasets import staged
 from scones.screen import Steps, table
 
@@ -45,6 +46,11 @@ def definition(environment: Environment, name: str) -> None:
 @click.option("--trigger", default="manual", show_default=True, help="Why this run; kept with it.")
 @click.option("--parameter", "-p", "given", multiple=True, metavar="NAME=VALUE")
 @click.option("--wait", is_flag=True, help="Follow it to its end; Ctrl-C stops the execution.")
+@click.option(
+    "--exports",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write PIPELINE_EXECUTION_ARN and MODEL_PACKAGE_ARN to this file, as a shell reads them.",
+)
 @json_option
 @pass_environment
 def start(
@@ -54,6 +60,7 @@ def start(
     trigger: str,
     given: tuple[str, ...],
     wait: bool,
+    exports: Path | None,
     as_json: bool,
 ) -> None:
     """Start an execution; print its ARN. With --wait, exit with 1 unless it succeeds."""
@@ -67,10 +74,14 @@ def start(
     arn = execution.start(
         connection.settings.name("training"), parameters, connection.client("sagemaker")
     )
+    _export(exports, arn, "")
     if not wait:
         print_json({"execution_arn": arn}) if as_json else click.echo(arn)
         return
-    _report(follow(connection, arn, quiet=as_json), as_json)
+    ended = follow(connection, arn, quiet=as_json)
+    package = next((step.model_package_arn for step in ended.steps if step.model_package_arn), "")
+    _export(exports, arn, package or "")
+    _report(ended, as_json)
 
 
 @pipeline.command()
@@ -145,7 +156,7 @@ def run_parameters(
     connection: Connection, resources: Resources, data_url: str, trigger: str
 ) -> dict[str, str]:
     """What every run is told: its data, its cause, its code, and the version to be held against."""
-    parameters = {"InputDataUrl": data_url, "GitCommit": git_commit(), "Trigger": trigger}
+    parameters = {"InputDataUrl": data_url, "GitCommit": source.commit(), "Trigger": trigger}
     if not data_url.endswith("/"):  # a prefix has no metadata; Prepare takes what it finds there
         archive = staged(data_url, connection.client("s3"))
         if archive.sha256:
@@ -183,21 +194,6 @@ def newest_archive(bucket: str, s3: Any) -> str:
         )
     newest = max(staged, key=lambda item: item["LastModified"])
     return f"s3://{bucket}/{newest['Key']}"
-
-
-def git_commit() -> str:
-    """The commit of this checkout, `-dirty` when it was changed since, or `unknown`."""
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return answer.stdout.strip()
 
 
 def _watch(connection: Connection, arn: str, quiet: bool) -> execution.Execution:
@@ -256,6 +252,13 @@ def _newest(connection: Connection) -> str:
     raise execution.ExecutionError(
         f"Pipeline {name!r} has no execution yet: `scones pipeline start` makes one."
     )
+
+
+def _export(file: Path | None, execution_arn: str, package_arn: str) -> None:
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lines = f"PIPELINE_EXECUTION_ARN={execution_arn}\nMODEL_PACKAGE_ARN={package_arn}\n"
+        file.write_text(lines, encoding="utf-8")
 
 
 def _parse(pair: str) -> tuple[str, str]:
