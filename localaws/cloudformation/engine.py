@@ -11,7 +11,14 @@ import yaml
 from moto.cloudformation.exceptions import ValidationError
 from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
-from localaws.cloudformation import event_types, lambda_types, resources, states_types, types
+from localaws.cloudformation import (
+    code_types,
+    event_types,
+    lambda_types,
+    resources,
+    states_types,
+    types,
+)
 from localaws.cloudformation.by_api import ApiResource
 from localaws.cloudformation.models import Clients
 from localaws.cloudformation.stacks import Backend, ResourceFailure, ResourceMap, Stack, reason_of
@@ -85,7 +92,12 @@ def install(endpoint_url: str, region: str) -> None:
         setattr(owner, name, value)
 
 
-_HANDLERS = {**lambda_types.HANDLERS, **event_types.HANDLERS, **states_types.HANDLERS}
+_HANDLERS = {
+    **lambda_types.HANDLERS,
+    **event_types.HANDLERS,
+    **states_types.HANDLERS,
+    **code_types.HANDLERS,
+}
 _model_map_of_moto = parsing.get_model_map
 _name_property_of_moto = parsing.resource_name_property_from_type
 
