@@ -2,34 +2,55 @@
 # from the machine but Python 3.11+, pip, git and make.
 
 PYTHON ?= python3
-BIN := .venv/bin
+# BIN=… names a Python that has everything already, a build image's say; then nothing is installed.
+BIN ?= .venv/bin
 TEMPLATES := $(filter-out infra/prices.yaml,$(wildcard infra/*.yaml))
-INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
+INSTALL := .venv/bin/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
-.PHONY: demo test lint bench clean
+.PHONY: demo test tests lint bench clean bin
 .DEFAULT_GOAL := demo
 
 demo: .venv/local           ## the whole loop on this machine
-	$(BIN)/scones demo --out out
+	$(BIN)/python -m scones demo --out out
 
 test: .venv/test            ## proves it
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest tests/end_to_end/test_demo.py # alone: it trains on all cores
-	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/end_to_end/test_demo.py
+	$(MAKE) --no-print-directory tests
+
+# TESTS narrows what runs; REPORTS is a folder for the results in JUnit's format.
+tests: .venv/test
+ifeq ($(TESTS),)
+	$(PYTEST) $(call junit,demo) tests/end_to_end/test_demo.py # alone: it trains on all cores
+	$(PYTEST) $(call junit,tests) -n 3 --dist loadfile --ignore tests/end_to_end/test_demo.py
+else
+	$(PYTEST) $(call junit,tests) $(TESTS)
+endif
+
+PYTEST := $(BIN)/python -m pytest
+junit = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 lint: .venv/test .venv-checkov/done
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy pipelines steps lambdas workflow monitoring scones service_model pipeline_definition localaws
+	$(BIN)/mypy pipelines steps lambdas workflow monitoring scones service_model pipeline_definition buildspec localaws
 	$(BIN)/cfn-lint $(TEMPLATES)
 	.venv-checkov/bin/checkov --file $(TEMPLATES) --framework cloudformation --compact --quiet --skip-download
 
 bench: .venv/test           ## the README's figures
 	$(BIN)/python -m benchmarks
 
+# The folder of a Python with everything that a build needs; made if this machine has none.
+bin:
+	@python -c 'from importlib.util import find_spec as f; import sys; sys.exit(not all(map(f, \
+		("moto", "pytest", "sagemaker", "torch"))))' 2>/dev/null && dirname "$$(command -v python)" \
+		|| { $(MAKE) --no-print-directory .venv/test >&2 && echo "$(CURDIR)/.venv/bin"; }
+
 clean:
 	rm -rf .venv .venv-checkov .scones out build *.egg-info
 
+ifneq ($(BIN),.venv/bin)
+.venv/local .venv/test: ;
+else
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Scones needs Python 3.11 or newer; set PYTHON=python3.11")'
 	$(PYTHON) -m venv .venv
@@ -44,6 +65,7 @@ clean:
 .venv/test: .venv/local
 	$(INSTALL) -e '.[local,test]'
 	@touch $@
+endif
 
 # checkov pins a hundred libraries, some against ours, so it has a place of its own.
 .venv-checkov/done: infra/checkov.txt | .venv/bin/python

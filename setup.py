@@ -23,6 +23,7 @@ setup(
                 "monitoring",
                 "service_model",
                 "pipeline_definition",
+                "buildspec",
                 "localaws",
                 "scones",
             )

@@ -7,6 +7,7 @@ boto3, the AWS CLI, the SageMaker SDK and the code inside jobs come through `AWS
       │                         jobs/ runs programs, pipelines/ executes definitions, hosting/
       │                         serves models behind endpoints and captures what they say,
       │                         monitoring/ runs the analyzer over that on a schedule
+      ├─ builds/, releases/     CodeBuild: runs a buildspec; CodePipeline: from source to production
       ├─ functions/             Lambda: the deployed zip under AWS's own runtime client;
       │  delivery/, alarms/     events to their targets, schedules, alarms that change state
       └─ moto_side/             everything else: moto, with a memory that outlasts the process;

@@ -25,10 +25,16 @@ def nobody(kind: str, resources: list[str], detail: Json) -> None:
 
 
 class Announcements:
-    """Shapes events of `aws.sagemaker`; `bus` delivers one that is shaped."""
+    """Shapes events of one source; `bus` delivers one that is shaped."""
 
-    def __init__(self, context: Context, queue: Queue, bus: Callable[[Json], None]) -> None:
-        self._context, self._queue, self._bus = context, queue, bus
+    def __init__(
+        self,
+        context: Context,
+        queue: Queue,
+        bus: Callable[[Json], None],
+        source: str = "aws.sagemaker",
+    ) -> None:
+        self._context, self._queue, self._bus, self._source = context, queue, bus, source
         queue.register(_QUEUE, self._deliver)
 
     def __call__(self, kind: str, resources: list[str], detail: Json) -> None:
@@ -36,7 +42,7 @@ class Announcements:
             "version": "0",
             "id": str(uuid.uuid4()),
             "detail-type": kind,
-            "source": "aws.sagemaker",
+            "source": self._source,
             "account": self._context.account,
             "time": as_text(self._context.now()),
             "region": self._context.region,

@@ -21,6 +21,7 @@ from werkzeug.serving import BaseWSGIServer, make_server
 from localaws.alarms.measures import Measures
 from localaws.alarms.watch import Alarms
 from localaws.announcements import Announcements
+from localaws.builds.service import CodeBuild
 from localaws.context import Context
 from localaws.delivery.service import Delivery
 from localaws.errors import LocalAwsError
@@ -42,6 +43,7 @@ from localaws.moto_side.cloudwatch import CloudWatch
 from localaws.moto_side.events import EventBus
 from localaws.moto_side.state import MotoState
 from localaws.moto_side.wsgi import MotoSide
+from localaws.releases.service import CodePipeline
 from localaws.sagemaker.endpoint_configs import EndpointConfigs
 from localaws.sagemaker.endpoints import Endpoints
 from localaws.sagemaker.job_definitions import DataQualityJobDefinitions
@@ -85,7 +87,12 @@ def build(context: Context, state: MotoState) -> list[Any]:
     endpoints = build_endpoints(host, state, models, events)
     monitoring = build_monitoring(context, state, processing)
     others = build_events(context, state, identity, logs, events, delivery)
-    return [*sagemaker, *endpoints, *monitoring, *others]
+    released = Announcements(context, delivery.queue, events, "aws.codepipeline")
+    releases = [
+        CodePipeline(context, identity.credentials, released),
+        CodeBuild(context, identity.credentials, logs),
+    ]
+    return [*sagemaker, *endpoints, *monitoring, *others, *releases]
 
 
 def build_events(

@@ -2,6 +2,7 @@
 
     scones demo                         the whole loop, on this machine
     scones local up|down|status|env|logs
+    scones ci                           buildspec.yml on this machine, as CodeBuild runs it
     scones deploy, scones destroy       the stack of an environment (infra/scones.yaml)
     scones data stage                   an archive → s3://…/raw/
     scones pipeline upsert|start|watch|list|stop|definition

@@ -1,6 +1,7 @@
 """`python -m scones`, and the `scones` command: the root with every command group."""
 
 from scones import (
+    ci,
     classify,
     cost,
     data,
@@ -21,6 +22,7 @@ from scones.cli import main
 
 main.add_command(demo.demo)
 main.add_command(local.local)
+main.add_command(ci.ci)
 main.add_command(deploy.deploy)
 main.add_command(deploy.destroy)
 main.add_command(cost.cost)

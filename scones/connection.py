@@ -38,9 +38,19 @@ class Connection:
     def stack_name(self) -> str:
         return self.settings.name()
 
+    @property
+    def on_this_machine(self) -> bool:
+        """Whether the embedded AWS answers, as which environment ever."""
+        return is_on_this_machine()
+
     def client(self, service: str) -> Any:
         """A boto3 client, such as `client("sagemaker")`."""
         return self.session.client(service, config=_RETRIES)
+
+
+def is_on_this_machine() -> bool:
+    """Whether this process's AWS clients come to the embedded AWS."""
+    return os.environ.get("AWS_ENDPOINT_URL", "").startswith("http://127.0.0.1:")
 
 
 def local_home() -> Path:
@@ -50,10 +60,11 @@ def local_home() -> Path:
 
 def connect(settings: Settings) -> Connection:
     """A connection to the settings' environment. Raises NotConnected."""
-    poll_seconds = 10.0
-    if settings.environment == "local":
+    # A build that the embedded AWS runs finds its address and its role's credentials set.
+    in_a_build = bool(os.environ.get("CODEBUILD_BUILD_ID")) and is_on_this_machine()
+    if settings.environment == "local" and not in_a_build:
         _use_this_machine()
-        poll_seconds = 0.5
+    poll_seconds = 0.5 if is_on_this_machine() else 10.0
     # The SDK simulates IAM calls before it accepts a role, which a least-privilege caller may not.
     os.environ.setdefault("SAGEMAKER_VALIDATE_ROLE", "false")
     session = boto3.Session()
@@ -83,5 +94,5 @@ def _use_this_machine() -> None:
 
 def announce(connection: Connection, say: Callable[[str], None]) -> None:
     """Says where a command is about to act."""
-    where = "this machine" if connection.settings.environment == "local" else "AWS"
+    where = "this machine" if connection.on_this_machine else "AWS"
     say(f"{connection.stack_name} on {where} ({connection.account}, {connection.region})")

@@ -8,6 +8,8 @@ otherwise, so a deployment without a change has nothing to upload and nothing to
     preprocessors/<sha256>/…               the record preprocessor of the monitoring schedule
     workflows/<sha256>/<name>.asl.json     the definitions, placeholders and all
     templates/<sha256>.yaml                the template, which is larger than a request may hold
+    releases/source.zip                    the sources of the last deployment, for retraining;
+                                           the one key that is written again, in a versioned bucket
 """
 
 import functools
@@ -28,9 +30,11 @@ import boto3
 from botocore.exceptions import ClientError
 
 from pipelines.code import PREPROCESSOR, bundle, monitoring_bundle, preprocessor_bundle
+from scones import source
 from scones.connection import PROJECT_ROOT
 
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # a zip knows no earlier time; the same for each file
+SOURCE_KEY = "releases/source.zip"
 LAMBDA_PLATFORM = "manylinux_2_28_x86_64"  # Amazon Linux 2023, on which Python 3.12 and newer run
 
 
@@ -76,6 +80,27 @@ def upload(bucket: str, runtime: str, template: Path, s3: Any, *, own_python: bo
         put(f"{artefacts.workflow_prefix}{Path(path).name}", functools.partial(bytes, content))
     put(artefacts.template_key, lambda: body)
     return artefacts
+
+
+def put_source(bucket: str, s3: Any) -> None:
+    """Keeps the sources as a new version of their object, unless they are what is there."""
+    try:
+        content = archive(source.files())
+    except source.SourceError as error:
+        raise PackagingError(str(error)) from error
+    digest = hashlib.sha256(content).hexdigest()
+    if s3.get_bucket_versioning(Bucket=bucket).get("Status") != "Enabled":
+        s3.put_bucket_versioning(
+            Bucket=bucket, VersioningConfiguration={"Status": "Enabled"}
+        )  # CodePipeline reads from no other
+    try:
+        if s3.head_object(Bucket=bucket, Key=SOURCE_KEY)["Metadata"].get("sha256") == digest:
+            return
+    except ClientError as error:
+        if error.response["ResponseMetadata"]["HTTPStatusCode"] != 404:
+            raise PackagingError(f"{SOURCE_KEY} in {bucket!r} cannot be read: {error}.") from error
+    summary = {"sha256": digest, "codepipeline-artifact-revision-summary": source.commit()}
+    s3.put_object(Bucket=bucket, Key=SOURCE_KEY, Body=content, Metadata=summary)
 
 
 def archive(files: dict[str, bytes]) -> bytes:

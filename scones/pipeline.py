@@ -1,9 +1,9 @@
 """`scones pipeline`: the training pipeline of an environment, and the monitoring beside it."""
 
 import functools
-import subprocess
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import click
@@ -11,9 +11,9 @@ import click
 from pipelines import execution, registry
 from pipelines.check import check
 from pipelines.resources import Resources, of_stack
-from scones import labelled
+from scones import labelled, source
 from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
-from scones.connection import PROJECT_ROOT, Connection, announce
+from scones.connection import Connection, announce
 from scones.datasets import staged
 from scones.screen import Steps, table
 
@@ -48,6 +48,11 @@ def definition(environment: Environment, name: str) -> None:
 @click.option("--trigger-id", default="", help="Of the event behind it, such as an alarm's.")
 @click.option("--parameter", "-p", "given", multiple=True, metavar="NAME=VALUE")
 @click.option("--wait", is_flag=True, help="Follow it to its end; Ctrl-C stops the execution.")
+@click.option(
+    "--exports",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Write PIPELINE_EXECUTION_ARN and MODEL_PACKAGE_ARN to this file, as a shell reads them.",
+)
 @json_option
 @pass_environment
 def start(
@@ -58,6 +63,7 @@ def start(
     trigger_id: str,
     given: tuple[str, ...],
     wait: bool,
+    exports: Path | None,
     as_json: bool,
 ) -> None:
     """Start an execution; print its ARN. With --wait, exit with 1 unless it succeeds."""
@@ -71,10 +77,14 @@ def start(
     arn = execution.start(
         connection.settings.name("training"), parameters, connection.client("sagemaker")
     )
+    _export(exports, arn, "")
     if not wait:
         print_json({"execution_arn": arn}) if as_json else click.echo(arn)
         return
-    _report(follow(connection, arn, quiet=as_json), as_json)
+    ended = follow(connection, arn, quiet=as_json)
+    package = next((step.model_package_arn for step in ended.steps if step.model_package_arn), "")
+    _export(exports, arn, package or "")
+    _report(ended, as_json)
 
 
 @pipeline.command()
@@ -167,7 +177,7 @@ def run_parameters(
     parameters = {
         "InputDataUrl": data_url,
         "LabelledDataUrl": images.url,
-        "GitCommit": git_commit(),
+        "GitCommit": source.commit(),
         "Trigger": trigger or "manual",
         "TriggerId": trigger_id or "none",
     }
@@ -208,21 +218,6 @@ def newest_archive(bucket: str, s3: Any) -> str:
         )
     newest = max(staged, key=lambda item: item["LastModified"])
     return f"s3://{bucket}/{newest['Key']}"
-
-
-def git_commit() -> str:
-    """The commit of this checkout, `-dirty` when it was changed since, or `unknown`."""
-    try:
-        answer = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
-            cwd=PROJECT_ROOT,
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return "unknown"
-    return answer.stdout.strip()
 
 
 def _watch(connection: Connection, arn: str, quiet: bool) -> execution.Execution:
@@ -281,6 +276,13 @@ def _newest(connection: Connection) -> str:
     raise execution.ExecutionError(
         f"Pipeline {name!r} has no execution yet: `scones pipeline start` makes one."
     )
+
+
+def _export(file: Path | None, execution_arn: str, package_arn: str) -> None:
+    if file:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        lines = f"PIPELINE_EXECUTION_ARN={execution_arn}\nMODEL_PACKAGE_ARN={package_arn}\n"
+        file.write_text(lines, encoding="utf-8")
 
 
 def _parse(pair: str) -> tuple[str, str]:

@@ -10,6 +10,7 @@
 import hashlib
 import importlib.util
 import json
+import os
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,6 +56,7 @@ def deploy(connection: Connection, template: Path = TEMPLATE) -> str:
     proposal = propose(prepare(connection, template), cloudformation, connection.poll_seconds)
     if proposal:
         execute(proposal, cloudformation, connection.poll_seconds)
+    package.put_source(code_bucket(connection), connection.client("s3"))
     return connection.stack_name
 
 
@@ -67,7 +69,7 @@ def prepare(connection: Connection, template: Path = TEMPLATE) -> dict[str, Any]
     """Uploads what the stack refers to; returns the request for a change set."""
     settings, s3 = connection.settings, connection.client("s3")
     parameters.check(template, from_settings(settings))
-    local = settings.environment == "local"
+    local = connection.on_this_machine
     # Functions run with this very Python here, and with the settings' in Lambda.
     here = f"python{sys.version_info.major}.{sys.version_info.minor}"
     runtime = here if local else settings.deployment.runtime
@@ -84,7 +86,10 @@ def prepare(connection: Connection, template: Path = TEMPLATE) -> dict[str, Any]
         "WorkflowPrefix": artefacts.workflow_prefix,
         "AnalyzerImageUri": analyzer_image(connection.region),
     }
+    # In a build: CloudFormation acts by a role of its own, which may more than the build may.
+    role = os.environ.get("SCONES_STACK_ROLE")
     return {
+        **({"RoleARN": role} if role else {}),
         "StackName": settings.name(),
         "TemplateURL": _url(bucket, artefacts.template_key, connection.region),
         "Capabilities": ["CAPABILITY_IAM"],

@@ -13,6 +13,7 @@ from moto.stepfunctions.parser.models import stepfunctions_parser_backends
 
 from localaws.cloudformation import (
     budget_types,
+    code_types,
     event_types,
     lambda_types,
     resources,
@@ -95,6 +96,7 @@ def install(endpoint_url: str, region: str) -> None:
 
 _HANDLERS = {
     **budget_types.HANDLERS,
+    **code_types.HANDLERS,
     **event_types.HANDLERS,
     **lambda_types.HANDLERS,
     **states_types.HANDLERS,

@@ -26,6 +26,15 @@ SUPPORTED: dict[str, Support] = {
         "AlarmName Tags",
     ),
     "AWS::CloudWatch::Dashboard": _support("DashboardBody", "DashboardName"),
+    "AWS::CodeBuild::Project": _support(
+        "Artifacts Cache Description EncryptionKey Environment LogsConfig QueuedTimeoutInMinutes"
+        " ServiceRole Source TimeoutInMinutes VpcConfig Tags",
+        "Name",
+    ),
+    "AWS::CodeBuild::ReportGroup": _support("", "Name Type ExportConfig DeleteReports Tags"),
+    "AWS::CodePipeline::Pipeline": _support(
+        "ArtifactStore ExecutionMode PipelineType RoleArn Stages Tags Triggers Variables", "Name"
+    ),
     "AWS::Events::Rule": _support(
         "Description EventPattern RoleArn ScheduleExpression State Targets",
         "Name EventBusName Tags",
@@ -105,6 +114,9 @@ SUPPORTED: dict[str, Support] = {
 NAMES = {
     "AWS::CloudWatch::Alarm": "AlarmName",
     "AWS::CloudWatch::Dashboard": "DashboardName",
+    "AWS::CodeBuild::Project": "Name",
+    "AWS::CodeBuild::ReportGroup": "Name",
+    "AWS::CodePipeline::Pipeline": "Name",
     "AWS::Events::Rule": "Name",
     "AWS::Lambda::Function": "FunctionName",
     "AWS::Lambda::LayerVersion": "LayerName",

@@ -1,0 +1,26 @@
+"""CodePipeline as a whole: its parts put together."""
+
+from localaws.announcements import Announce
+from localaws.context import Context
+from localaws.releases.actions import Actions
+from localaws.releases.definitions import Assume, Definitions
+from localaws.releases.engine import Engine
+from localaws.releases.executions import Executions
+from localaws.rpc import RpcService
+
+
+class CodePipeline(RpcService):
+    """The service. It reaches S3, SNS and CodeBuild as anybody does, through this server's port."""
+
+    service = "codepipeline"
+
+    def __init__(self, context: Context, assume: Assume, announce: Announce) -> None:
+        definitions = Definitions(context, assume)
+        self._engine = Engine(context, Actions(context, assume), announce)
+        super().__init__([definitions, Executions(context, definitions, self._engine)])
+
+    def recover(self) -> None:
+        self._engine.recover()
+
+    def shutdown(self) -> None:
+        self._engine.shutdown()
