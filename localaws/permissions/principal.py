@@ -102,7 +102,7 @@ class Principals:
             return Policies()
         limit = getattr(owner, "permissions_boundary_arn", None)
         found = self._iam().managed_policies.get(limit) if limit else None
-        boundary = Policy(limit, text_of(found.document) if found else _NOTHING) if limit else None
+        boundary = Policy(limit, _managed(found) if found else _NOTHING) if limit else None
         return Policies(
             identity=self._identity(owner),
             boundary=boundary,
@@ -155,7 +155,7 @@ class Principals:
             inline = inline.items() if isinstance(inline, dict) else inline
             found += [Policy(name, text_of(text)) for name, text in inline]
             managed = holder.managed_policies.values()
-            found += [Policy(policy.arn, text_of(policy.document)) for policy in managed]
+            found += [Policy(policy.arn, _managed(policy)) for policy in managed]
         return found
 
     def _assumed(self, key: str) -> Session | None:
@@ -197,8 +197,16 @@ class Principals:
 _NOTHING = json.dumps({"Version": "2012-10-17", "Statement": []})  # a boundary that is gone
 
 
+def _managed(policy: Any) -> str:
+    """The document of a managed policy's default version."""
+    version = next(v for v in policy.versions if v.version_id == policy.default_version_id)
+    return text_of(version.document)
+
+
 def text_of(document: Any) -> str:
     """moto keeps a document as text, quoted for a URL or not, or as the object itself."""
+    if isinstance(document, bytes):
+        return document.decode()
     if not isinstance(document, str):
         return json.dumps(document)
     return document if document.lstrip().startswith("{") else unquote(document)
