@@ -1,8 +1,9 @@
 """The front door: one WSGI application that every AWS client reaches through `AWS_ENDPOINT_URL`.
 
-A request names its service in the credential scope of its signature. SageMaker's requests are
-checked against the service model and answered by our own components; every other one goes on to
-moto (`localaws.moto_side`). What neither has is refused by its name, as an AWS-shaped 501.
+A request names its service in the credential scope of its signature, and passes only if the
+policies of whoever signed it allow it (`localaws.permissions`). SageMaker's requests are checked
+against the service model and answered by our own components; every other one goes on to moto
+(`localaws.moto_side`). What neither has is refused by its name, as an AWS-shaped 501.
 """
 
 import json
@@ -20,6 +21,7 @@ from localaws import protocol
 from localaws.errors import ApiError, NotImplementedHere, ValidationError
 from localaws.functions.code import CODE_PATH
 from localaws.hosting.runtime import is_invocation
+from localaws.permissions.enforcement import Enforcement
 from localaws.sagemaker.service import SageMaker
 
 log = logging.getLogger(__name__)
@@ -42,9 +44,11 @@ class Gateway:
         services: Mapping[str, WSGIApplication],
         region: str,
         status: Callable[[], dict[str, Any]],
+        enforcement: Enforcement,
         strict: bool = False,
     ) -> None:
         self._sagemaker, self._moto, self._services = sagemaker, moto, services
+        self._enforcement = enforcement
         self._region, self._status, self._strict = region, status, strict
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
@@ -55,6 +59,9 @@ class Gateway:
             return _answer(start_response, 200, self._status())
         if environ["PATH_INFO"].startswith(CODE_PATH):
             return self._services["lambda"](environ, start_response)
+        refusal = self._enforcement.refuse(environ, start_response)
+        if refusal is not None:
+            return refusal
         scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
         if scope is not None and scope["service"] in self._services:
             return self._services[scope["service"]](environ, start_response)

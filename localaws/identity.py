@@ -1,13 +1,10 @@
 """Roles that a service assumes, with moto's IAM and STS behind it."""
 
-import fnmatch
-import json
-from collections.abc import Iterable
 from typing import Any
-from urllib.parse import unquote
 
 from moto.core.utils import utcnow
 
+from localaws.context import Context
 from localaws.errors import ValidationError
 from localaws.moto_side.state import MotoState
 
@@ -17,8 +14,9 @@ HOURS = 12  # that credentials of a job last; SageMaker renews them for as long 
 class Identity:
     """Assumes roles of this account for its services."""
 
-    def __init__(self, state: MotoState, region: str, partition: str) -> None:
-        self._state, self._region, self._partition = state, region, partition
+    def __init__(self, context: Context, state: MotoState) -> None:
+        self._context, self._state = context, state
+        self._region, self._partition = context.region, context.partition
 
     def credentials(
         self, role_arn: str, session_name: str, service: str = "sagemaker.amazonaws.com"
@@ -55,14 +53,8 @@ class Identity:
         }
 
     def _trusts(self, role_arn: str, service: str) -> bool:
-        roles = self._iam().roles.values()
-        role = next((role for role in roles if role.arn == role_arn), None)
-        if role is None:
-            return False
-        document = json.loads(unquote(role.assume_role_policy_document))
-        statements = [s for s in _many(document["Statement"]) if _applies(s, service)]
-        effects = {statement["Effect"] for statement in statements}
-        return "Allow" in effects and "Deny" not in effects
+        guard = self._context.guard
+        return guard is not None and guard.trusts(role_arn, service)
 
     def _iam(self) -> Any:
         from moto.iam.models import iam_backends
@@ -75,18 +67,3 @@ class Identity:
         for role in [role for role in backend.assumed_roles if role.expiration < now]:
             backend.assumed_roles.remove(role)
             keys.pop(role.access_key_id, None)
-
-
-def _applies(statement: dict[str, Any], service: str) -> bool:
-    actions = _many(statement.get("Action", []))
-    if not any(fnmatch.fnmatchcase("sts:assumerole", action.lower()) for action in actions):
-        return False
-    principal = statement.get("Principal", {})
-    if principal == "*":
-        return True
-    return service in _many(principal.get("Service", []))
-
-
-def _many(value: Any) -> Iterable[Any]:
-    """A policy may give one thing or a list of them."""
-    return value if isinstance(value, list) else [value]

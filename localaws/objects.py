@@ -29,11 +29,11 @@ class Objects(Protocol):
     def read(self, bucket: str, key: str) -> bytes:
         """A whole object."""
 
-    def write(self, bucket: str, key: str, data: bytes) -> ObjectInfo:
-        """Puts an object."""
+    def write(self, bucket: str, key: str, data: bytes, kms_key: str = "") -> ObjectInfo:
+        """Puts an object, noted as encrypted with a customer's key where one is given."""
 
     def download(self, bucket: str, key: str, path: Path) -> None:
         """Copies an object to a file (which the caller may change without changing the object)."""
 
-    def upload(self, path: Path, bucket: str, key: str) -> ObjectInfo:
-        """Copies a file to an object."""
+    def upload(self, path: Path, bucket: str, key: str, kms_key: str = "") -> ObjectInfo:
+        """Copies a file to an object; `kms_key` as for `write`."""

@@ -5,6 +5,7 @@ foreground; `localaws.control` starts it detached.
 """
 
 import argparse
+import dataclasses
 import logging
 import logging.handlers
 import os
@@ -39,10 +40,16 @@ from localaws.jobs.logs import CloudWatchLogs
 from localaws.jobs.runner import Runner
 from localaws.monitoring.clock import Clock
 from localaws.monitoring.executions import Executions
+from localaws.moto_side import interpreter
 from localaws.moto_side.cloudwatch import CloudWatch
 from localaws.moto_side.events import EventBus
 from localaws.moto_side.state import MotoState
 from localaws.moto_side.wsgi import MotoSide
+from localaws.permissions.actions import Place
+from localaws.permissions.enforcement import Enforcement
+from localaws.permissions.guard import Guard
+from localaws.permissions.principal import Principals
+from localaws.permissions.record import Record
 from localaws.releases.service import CodePipeline
 from localaws.sagemaker.endpoint_configs import EndpointConfigs
 from localaws.sagemaker.endpoints import Endpoints
@@ -64,7 +71,7 @@ HOST = "127.0.0.1"
 
 def build(context: Context, state: MotoState) -> list[Any]:
     """The components in the order in which they recover; they end in the other one."""
-    identity = Identity(state, context.region, context.partition)
+    identity = Identity(context, state)
     logs = CloudWatchLogs(context.account, context.region)
     events, delivery = EventBus(state, context.region), Delivery(context, state)
     announce = Announcements(context, delivery.queue, events)
@@ -140,6 +147,13 @@ def build_monitoring(
     return [definitions, schedules, clock]
 
 
+def build_guard(context: Context, state: MotoState, decisions: Path | None) -> Guard:
+    """What decides about every request; `decisions` is where it is recorded."""
+    principals = Principals(state, Place(context.partition, context.region, context.account))
+    interpreter.act_as_roles(principals.issue)
+    return Guard(context, principals, Record(decisions) if decisions else None)
+
+
 class Server:
     """One running embedded AWS: state, services and the listening port."""
 
@@ -150,6 +164,7 @@ class Server:
         region: str,
         *,
         strict: bool = False,
+        decisions: Path | None = None,
         on_failure: Callable[[], Any] = lambda: None,
     ) -> None:
         self._started = time.time()
@@ -157,7 +172,7 @@ class Server:
         self._http = _listen(port)
         self._state = MotoState(home, port=self.port, region=region, on_failure=on_failure)
         self._store = Store(home.records)
-        self.context = Context(
+        context = Context(
             home=home.folder,
             store=self._store,
             objects=self._state.objects,
@@ -165,6 +180,8 @@ class Server:
             account=self._state.account,
             endpoint_url=self.endpoint_url,
         )
+        guard = build_guard(context, self._state, decisions)
+        self.context = dataclasses.replace(context, guard=guard)
         self._components = build(self.context, self._state)
         self._http.app = Gateway(
             SageMaker(self._components),
@@ -172,6 +189,7 @@ class Server:
             services={c.service: c for c in self._components if getattr(c, "service", "")},
             region=region,
             status=self.status,
+            enforcement=Enforcement(guard),
             strict=strict,
         )
         for component in self._components:
@@ -237,6 +255,13 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--port", type=int, default=0, help="loopback port; 0 picks a free one")
     parser.add_argument("--region", default="us-east-1")
     parser.add_argument("--strict", action="store_true", help="refuse our own malformed answers")
+    given = os.environ.get("LOCALAWS_DECISIONS")
+    parser.add_argument(
+        "--decisions",
+        type=Path,
+        default=Path(given) if given else None,
+        help="file that takes what limited principals ask and get (or LOCALAWS_DECISIONS)",
+    )
     options = parser.parse_args(arguments)
     os.umask(0o077)  # the state holds credentials
     home = Home(options.home)
@@ -258,7 +283,12 @@ def _serve(home: Home, options: argparse.Namespace) -> int:
 
     try:
         server = Server(
-            home, options.port, options.region, strict=options.strict, on_failure=give_up
+            home,
+            options.port,
+            options.region,
+            strict=options.strict,
+            decisions=options.decisions,
+            on_failure=give_up,
         )
     except LocalAwsError:
         raise

@@ -7,26 +7,7 @@ import zipfile
 from collections.abc import Callable
 from typing import Any
 
-_TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": ["lambda.amazonaws.com", "states.amazonaws.com"]},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-
-
-def make_role(aws: Any, name: str) -> str:
-    """The ARN of a role that Lambda may assume; made when it is not there yet."""
-    iam = aws.client("iam")
-    try:
-        return str(iam.get_role(RoleName=name)["Role"]["Arn"])
-    except iam.exceptions.NoSuchEntityException:
-        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(_TRUST))
-        return str(role["Role"]["Arn"])
+from tests.roles import make_role
 
 
 def packed(**files: str) -> bytes:

@@ -41,7 +41,7 @@ class FolderObjects:
             raise NotFound(f"The specified key does not exist: {key}")
         return path.read_bytes()
 
-    def write(self, bucket: str, key: str, data: bytes) -> ObjectInfo:
+    def write(self, bucket: str, key: str, data: bytes, kms_key: str = "") -> ObjectInfo:
         path = self._folder / bucket / key
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(data)
@@ -50,7 +50,7 @@ class FolderObjects:
     def download(self, bucket: str, key: str, path: Path) -> None:
         shutil.copy(self._folder / bucket / key, path)
 
-    def upload(self, path: Path, bucket: str, key: str) -> ObjectInfo:
+    def upload(self, path: Path, bucket: str, key: str, kms_key: str = "") -> ObjectInfo:
         return self.write(bucket, key, path.read_bytes())
 
     def delete(self, bucket: str, key: str) -> None:

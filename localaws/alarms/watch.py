@@ -12,7 +12,7 @@ from moto.cloudwatch.models import CloudWatchBackend, cloudwatch_backends
 from localaws.alarms.evaluation import COMPARISONS, INSUFFICIENT, evaluate, seconds_of
 from localaws.context import Context
 from localaws.delivery.queue import Again, Entry, Queue
-from localaws.delivery.targets import Refused, Targets
+from localaws.delivery.targets import Refused, Sender, Targets
 from localaws.moto_side.events import EventBus
 from localaws.moto_side.state import MotoState
 
@@ -23,6 +23,7 @@ _LOOK_SECONDS = 1.0  # between two looks at alarms that may change because time 
 _GATHER_SECONDS = 0.02  # for data that comes in a burst
 _KEPT = datetime.timedelta(days=15)  # that CloudWatch keeps datapoints of a minute
 _RETRIES = 5
+_SENDERS = {"sns": "cloudwatch.amazonaws.com", "lambda": "lambda.alarms.cloudwatch.amazonaws.com"}
 
 _put_data_by_moto = CloudWatchBackend.put_metric_data
 _put_alarm_by_moto = CloudWatchBackend.put_metric_alarm
@@ -150,13 +151,18 @@ class Alarms:
         if alarm.actions_enabled:
             for arn in actions:
                 subject = f'{alarm.state_value}: "{alarm.name}" in {self._context.region}'
-                self._queue.put(QUEUE, arn=arn, text=text, subject=subject[:100])
+                self._queue.put(
+                    QUEUE, arn=arn, text=text, subject=subject[:100], alarm=alarm.alarm_arn
+                )
         self._events(_event(alarm, before, self._context))
 
     def _act(self, entry: Entry) -> None:
         try:
             self._targets.send(
-                entry["arn"], entry["text"], parameters={"Subject": entry["subject"]}
+                entry["arn"],
+                entry["text"],
+                parameters={"Subject": entry["subject"]},
+                sender=Sender(_SENDERS[entry["arn"].split(":")[2]], entry.get("alarm", "")),
             )
         except Refused as error:
             if not error.is_final and entry["attempt"] < _RETRIES:

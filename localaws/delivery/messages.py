@@ -22,7 +22,7 @@ from moto.sqs.models import sqs_backends
 from localaws.clients import Clients
 from localaws.context import Context
 from localaws.delivery.queue import Again, Entry, Queue
-from localaws.delivery.targets import Refused, Targets
+from localaws.delivery.targets import Refused, Sender, Targets
 from localaws.errors import NotImplementedHere
 from localaws.functions.errors import InvalidValue, NoSuchResource, ResourceConflict
 from localaws.listing import paged
@@ -119,19 +119,25 @@ class TopicMessages:
         redrive = json.loads(subscription.attributes.get("RedrivePolicy") or "{}")
         dead = redrive.get("deadLetterTargetArn")
         self._queue.put(
-            QUEUE, function=subscription.endpoint, text=text, message=message, dead=dead
+            QUEUE,
+            function=subscription.endpoint,
+            text=text,
+            message=message,
+            dead=dead,
+            topic=subscription.topic.arn,
         )
 
     def _deliver(self, entry: Entry) -> None:
+        sender = Sender("sns.amazonaws.com", entry.get("topic", ""))
         try:
-            self._targets.send(entry["function"], entry["text"])
+            self._targets.send(entry["function"], entry["text"], sender=sender)
             return
         except Refused as error:
             if not error.is_final and entry["attempt"] < _RETRIES:
                 raise Again(2.0 ** entry["attempt"]) from None
             log.warning("SNS cannot reach %s: %s", entry["function"], error)
         if entry["dead"]:
-            self._targets.send(entry["dead"], entry["message"])
+            self._targets.send(entry["dead"], entry["message"], sender=sender)
 
 
 class EventSources:

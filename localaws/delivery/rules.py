@@ -17,7 +17,7 @@ import moto.events.models as moto_events
 from localaws.context import Context
 from localaws.delivery.inputs import input_for
 from localaws.delivery.queue import Again, Entry, Queue
-from localaws.delivery.targets import Refused, Targets
+from localaws.delivery.targets import Refused, Sender, Targets
 
 log = logging.getLogger(__name__)
 
@@ -87,7 +87,13 @@ class Rules:
     def _deliver(self, entry: Entry) -> None:
         target, attempt = entry["target"], entry["attempt"]
         try:
-            self._targets.send(target["Arn"], entry["text"], parameters=target, token=entry["id"])
+            self._targets.send(
+                target["Arn"],
+                entry["text"],
+                parameters=target,
+                token=entry["id"],
+                sender=_sender(entry["source"], target),
+            )
             return
         except Refused as error:
             refusal = error
@@ -124,6 +130,13 @@ class Rules:
             "RETRY_ATTEMPTS": str(attempts),
         }
         try:
-            self._targets.send(queue, text, attributes)
+            self._targets.send(queue, text, attributes, sender=_sender(source, target, dead=True))
         except Refused as error:
             log.error("the dead-letter queue %s could not be reached: %s", queue, error)
+
+
+def _sender(source: str, target: dict[str, Any], dead: bool = False) -> Sender:
+    """Scheduler does everything with its target's role; a rule uses it for the target only."""
+    if ":scheduler:" in source:
+        return Sender("scheduler.amazonaws.com", source, target.get("RoleArn", ""))
+    return Sender("events.amazonaws.com", source, "" if dead else target.get("RoleArn") or "")

@@ -15,7 +15,7 @@ class Delivery:
 
     def __init__(self, context: Context, state: MotoState) -> None:
         clients = Clients(context.endpoint_url, context.region)
-        self.queue, self.targets = Queue(context, state.when_saved), Targets(clients)
+        self.queue, self.targets = Queue(context, state.when_saved), Targets(clients, context.guard)
         self.rules = Rules(context, self.queue, self.targets)
         self.event_sources = EventSources(context, clients)
         topics = TopicMessages(context, self.queue, self.targets)

@@ -7,11 +7,14 @@ import contextlib
 import json
 import re
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
 from localaws.clients import Clients
+from localaws.errors import AccessDenied
+from localaws.permissions.guard import Guard
 
 Parameters = dict[str, Any]
 
@@ -20,6 +23,30 @@ _FOR_GOOD = re.compile(
     r"ResourceNotFound|DoesNotExist|NonExistentQueue|NotFound|AccessDenied|InvalidParameter"
     r"|Validation|InvalidArn|InvalidName|InvalidExecutionInput|NotImplemented"
 )
+
+
+# What a target's kind needs: the service, its operation, and the parameter that names the target.
+_CALLS = {
+    "lambda": ("lambda", "Invoke", "FunctionName"),
+    "states": ("states", "StartExecution", "stateMachineArn"),
+    "sqs": ("sqs", "SendMessage", "QueueUrl"),
+    "sns": ("sns", "Publish", "TopicArn"),
+    "pipeline": ("sagemaker", "StartPipelineExecution", "PipelineName"),
+    "bus": ("events", "PutEvents", "EventBusName"),
+    "logs": ("logs", "PutLogEvents", "logGroupName"),
+}
+
+
+@dataclass(frozen=True)
+class Sender:
+    """Who calls a target: a service, for a rule or whatever the source is, with a role or without.
+
+    Without a role the target's own policy must let the service.
+    """
+
+    service: str
+    source_arn: str = ""
+    role_arn: str = ""
 
 
 class Refused(Exception):
@@ -33,8 +60,8 @@ class Refused(Exception):
 class Targets:
     """Sends texts to targets, through the services' own APIs."""
 
-    def __init__(self, clients: Clients) -> None:
-        self._clients = clients
+    def __init__(self, clients: Clients, guard: Guard | None = None) -> None:
+        self._clients, self._guard = clients, guard
 
     @staticmethod
     def lacks(arn: str) -> str | None:
@@ -53,8 +80,10 @@ class Targets:
         attributes: dict[str, str] | None = None,
         parameters: Parameters | None = None,
         token: str = "",
+        *,
+        sender: Sender,
     ) -> None:
-        """Sends `text` (JSON) to the target. Raises Refused.
+        """Sends `text` (JSON) to the target, if `sender` may. Raises Refused.
 
         `attributes` are message attributes, where the target has such; `parameters` are the
         target's own settings (`SqsParameters` …); `token` names the delivery, so that a second one
@@ -64,13 +93,32 @@ class Targets:
         try:
             if kind is None:
                 raise Refused("InvalidParameter", str(self.lacks(arn)), True)
+            self._require(sender, kind, arn)
             getattr(self, f"_to_{kind}")(arn, text, attributes or {}, parameters or {}, token)
+        except AccessDenied as denied:
+            raise Refused("NO_PERMISSIONS", denied.message, True) from None
         except ClientError as error:
             code = error.response["Error"]["Code"]
             is_final = bool(_FOR_GOOD.search(code))
             raise Refused(code, error.response["Error"]["Message"], is_final) from None
         except BotoCoreError as error:
             raise Refused("InternalFailure", str(error), False) from None
+
+    def _require(self, sender: Sender, kind: str, arn: str) -> None:
+        if self._guard is None:
+            return
+        service, operation, member = _CALLS[kind]
+        given = {member: arn.rpartition(":")[2] if kind == "sqs" else arn}
+        if kind == "logs":
+            given = {member: arn.split(":log-group:")[1].removesuffix(":*"), "logStreamName": "*"}
+        if not sender.role_arn:
+            session = self._guard.as_service(sender.service)
+        elif self._guard.trusts(sender.role_arn, sender.service, sender.source_arn):
+            session = self._guard.as_role(sender.role_arn, sender.service.partition(".")[0])
+        else:
+            raise AccessDenied(f"{sender.service} may not assume the role {sender.role_arn}.")
+        keys = self._guard.source_keys(sender.source_arn)
+        self._guard.require_call(session, service, operation, given, keys)
 
     def _to_lambda(
         self, arn: str, text: str, attributes: dict[str, str], settings: Parameters, token: str

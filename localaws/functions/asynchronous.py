@@ -11,7 +11,7 @@ from typing import Any
 
 from localaws.context import Context
 from localaws.delivery.queue import Again, Entry, Queue
-from localaws.delivery.targets import Refused, Targets
+from localaws.delivery.targets import Refused, Sender, Targets
 from localaws.errors import ApiError
 from localaws.functions.errors import NoSuchResource, TooManyRequests
 from localaws.functions.functions import LATEST, Functions, Record, Request
@@ -101,7 +101,9 @@ class Asynchronous:
             return
         answer = invocation.payload or b"null"
         if invocation.error is None:
-            self._send(config, "OnSuccess", _report(settings, entry, answer, "Success", None))
+            self._send(
+                settings, config, "OnSuccess", _report(settings, entry, answer, "Success", None)
+            )
             return
         retries = config.get("MaximumRetryAttempts", len(_RETRY_SECONDS))
         failures = entry["attempt"]
@@ -130,7 +132,7 @@ class Asynchronous:
         condition: str,
     ) -> None:
         report = _report(settings, entry, answer or b"null", condition, "Unhandled")
-        self._send(config, "OnFailure", report)
+        self._send(settings, config, "OnFailure", report)
         dead = (settings.get("DeadLetterConfig") or {}).get("TargetArn")
         if dead:
             message = json.loads(answer)["errorMessage"] if answer else condition
@@ -139,17 +141,22 @@ class Asynchronous:
                 "ErrorCode": "200",
                 "ErrorMessage": str(message)[:1024],
             }
-            self._try(dead, base64.b64decode(entry["event"]).decode(), attributes)
+            self._try(settings, dead, base64.b64decode(entry["event"]).decode(), attributes)
 
-    def _send(self, config: dict[str, Any], end: str, report: dict[str, Any]) -> None:
+    def _send(
+        self, settings: dict[str, Any], config: dict[str, Any], end: str, report: dict[str, Any]
+    ) -> None:
         target = ((config.get("DestinationConfig") or {}).get(end) or {}).get("Destination")
         if target:
-            self._try(target, json.dumps(report), {})
+            self._try(settings, target, json.dumps(report), {})
 
-    def _try(self, arn: str, text: str, attributes: dict[str, str]) -> None:
-        """As on AWS, a destination that cannot be reached is only noted."""
+    def _try(
+        self, settings: dict[str, Any], arn: str, text: str, attributes: dict[str, str]
+    ) -> None:
+        """With the function's role; as on AWS, what cannot be reached is only noted."""
+        sender = Sender("lambda.amazonaws.com", settings["FunctionArn"], settings["Role"])
         try:
-            self._targets.send(arn, text, attributes)
+            self._targets.send(arn, text, attributes, sender=sender)
         except Refused as error:
             self._invoker.note(f"{arn} could not be reached: {error}")
 

@@ -34,7 +34,7 @@ class Instance:
         self._stream = f"{world.context.now():%Y/%m/%d}/[{settings['Version']}]{uuid.uuid4().hex}"
         self._reader, self._writer = os.pipe()
         self._log = FunctionLog(
-            world.logs,
+            world.context.logs_of(world.logs, settings["Role"], settings["FunctionName"]),
             settings["LoggingConfig"]["LogGroup"],
             self._stream,
             world.context.now,

@@ -139,7 +139,10 @@ class Capture:
         uri = f"{prefix}/{self._endpoint}/{variant}/{moment:%Y/%m/%d/%H}/{name}"
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / name
-        path.with_suffix(".uri").write_text(uri)  # before the file: one without it is nobody's
+        key = self.settings.get("KmsKeyId", "")
+        path.with_suffix(".uri").write_text(
+            f"{uri}\n{key}"
+        )  # before the file: one without it is nobody's
         file = open(path, "ab")  # noqa: SIM115  # written to until its time has come
         return file, path, time.monotonic() + self._seconds
 
@@ -152,8 +155,8 @@ def upload(objects: Objects, path: Path) -> None:
     """One file to where its `.uri` says, and away with it, unless another thread has done so."""
     address = path.with_suffix(".uri")
     try:
-        uri = address.read_text()
-        objects.upload(path, *split_uri(uri))
+        uri, _, key = address.read_text().partition("\n")
+        objects.upload(path, *split_uri(uri), key)
     except FileNotFoundError:
         return
     except ApiError as error:

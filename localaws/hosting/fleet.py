@@ -129,8 +129,9 @@ class Fleet:
         if not settings or settings.get("EnableCapture") is False:
             return None
         context = self._host.context
+        role = self.spec.variants[0].role_arn  # SageMaker's, which all variants share here
         return Capture(
-            context.objects,
+            context.objects_of(role),
             context.home / "capture" / self.spec.endpoint,
             self.spec.endpoint,
             settings,

@@ -117,7 +117,8 @@ class Instance:
     def _run(self) -> None:
         self._host.ready()
         stream = f"{self._variant.name}/{self.id}"
-        self._log = JobLog(self._host.logs, self._log_group, stream, self._host.context.now)
+        logs = self._host.context.logs_of(self._host.logs, self._variant.role_arn)
+        self._log = JobLog(logs, self._log_group, stream, self._host.context.now)
         try:
             self._prepare()
             self._serve()
@@ -145,7 +146,7 @@ class Instance:
         for name in ("root", "ml/model", "tmp"):
             (self._folder / name).mkdir(parents=True)
         model_data.fetch(
-            self._host.context.objects,
+            self._host.context.objects_of(self._variant.role_arn),
             self._variant,
             self._folder / "ml" / "model",
             self._folder / "tmp" / "model.tar.gz",

@@ -4,7 +4,7 @@ import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from localaws.errors import NotFound
+from localaws.errors import AccessDenied, NotFound
 from localaws.hosting.spec import HostingFailed, VariantSpec
 from localaws.jobs.archive import unpack
 from localaws.jobs.channels import Download, split_uri
@@ -30,7 +30,7 @@ def fetch(objects: Objects, variant: VariantSpec, folder: Path, scratch: Path) -
             objects.download(bucket, key, scratch)
         else:
             _copy_prefix(objects, uri, folder, variant.role_arn)
-    except (NotFound, JobFailed):
+    except (NotFound, AccessDenied, JobFailed):
         raise HostingFailed(missing) from None
     if variant.is_archive:
         _extract(scratch, folder, uri)

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path, PurePosixPath
 from urllib.parse import urlsplit
 
-from localaws.errors import NotFound, ValidationError
+from localaws.errors import AccessDenied, NotFound, ValidationError
 from localaws.jobs import archive
 from localaws.jobs.spec import ML, Input, JobFailed, Output
 from localaws.objects import ObjectInfo, Objects
@@ -50,8 +50,12 @@ class Download:
             else:
                 found = self._objects.list(bucket, prefix)
                 self.files = [(relative_path(item.key, prefix), item) for item in found]
-        except NotFound:
+        except (NotFound, AccessDenied) as problem:
+            if isinstance(problem, AccessDenied) and self.channel.is_manifest:
+                raise JobFailed(_forbidden("Data download", problem)) from None
             self.files = []
+            if isinstance(problem, AccessDenied):
+                raise JobFailed(f"{self._none_found(bucket)} {problem.message}") from None
         if not self.files and not self.channel.may_be_empty:
             raise JobFailed(self._none_found(bucket))
         return sum(item.size for _, item in self.files)
@@ -70,6 +74,8 @@ class Download:
                     made.add(parent)
                 if not path.endswith("/"):
                     self._objects.download(item.bucket, item.key, target)
+            except AccessDenied as problem:
+                raise JobFailed(_forbidden("Data download", problem)) from None
             except (FileExistsError, NotADirectoryError, IsADirectoryError) as error:
                 raise JobFailed(
                     f"ClientError: s3://{item.bucket}/{item.key} cannot be a file and a folder at "
@@ -102,6 +108,11 @@ class Download:
             f" ({self._region}), that objects exist under that S3 prefix, and that the role"
             f' "{self._role_arn}" has "s3:ListBucket" permissions on bucket "{bucket}".'
         )
+
+
+def _forbidden(what: str, problem: AccessDenied) -> str:
+    """SageMaker's words for what a job's role may not do, with IAM's reason."""
+    return f"ClientError: {what} failed:AccessDenied (403): {problem.message}"
 
 
 def relative_path(key: str, prefix: str) -> str:
@@ -147,7 +158,12 @@ class Upload:
 
     def sync(self) -> None:
         """Uploads what changed. JobFailed for a link that leads out of `/opt/ml`."""
-        bucket, prefix = split_uri(self.output.s3_uri)
+        try:
+            self._sync(*split_uri(self.output.s3_uri))
+        except AccessDenied as problem:
+            raise JobFailed(_forbidden("Artifact upload", problem)) from None
+
+    def _sync(self, bucket: str, prefix: str) -> None:
         if self.output.archived:
             self._archive(bucket, prefix)
             return
@@ -156,7 +172,7 @@ class Upload:
             try:
                 state = _state(file)
                 if self._seen.get(path) != state:
-                    self._objects.upload(file, bucket, prefix + path)
+                    self._objects.upload(file, bucket, prefix + path, self.output.kms_key)
                     self._seen[path] = state
             except FileNotFoundError:
                 continue  # removed since it was listed; a running job does that
@@ -166,7 +182,7 @@ class Upload:
         if not self.output.may_be_empty or any(folder.iterdir()):
             packed = self._scratch / "upload.tar.gz"
             archive.write(folder, packed)
-            self._objects.upload(packed, bucket, key)
+            self._objects.upload(packed, bucket, key, self.output.kms_key)
             packed.unlink()
 
     def _files(self) -> Iterator[tuple[str, Path]]:

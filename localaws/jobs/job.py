@@ -62,12 +62,14 @@ class Job:
         self._ml = self._folder / "ml"
         self._outcome = Outcome(COMPLETED)
         self._metrics: dict[str, Metric] = {}
+        self._objects = context.objects_of(spec.role_arn)
         self._uploads = [
-            Upload(context.objects, output, self._ml, self._folder) for output in spec.outputs
+            Upload(self._objects, output, self._ml, self._folder) for output in spec.outputs
         ]
         self._continuous = [upload for upload in self._uploads if upload.output.continuous]
         stream = f"{spec.name}/algo-1-{int(context.now().timestamp() * 1000)}"
-        self._log = JobLog(logs, spec.log_group, stream, context.now, self._catch_metrics)
+        own_logs = context.logs_of(logs, spec.role_arn)
+        self._log = JobLog(own_logs, spec.log_group, stream, context.now, self._catch_metrics)
         self._program = Program(
             self._log,
             Volume(self._folder, spec.volume_bytes),
@@ -161,7 +163,7 @@ class Job:
 
     def _download(self) -> None:
         downloads = [
-            Download(self._context.objects, channel, self._context.region, self.spec.role_arn)
+            Download(self._objects, channel, self._context.region, self.spec.role_arn)
             for channel in self.spec.inputs
         ]
         if sum(download.find() for download in downloads) > self.spec.volume_bytes:

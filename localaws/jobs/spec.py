@@ -43,6 +43,7 @@ class Output:
 
     `s3_uri` is a prefix, or the very object when `archived`. It is uploaded when the job's program
     ended in one of the states `after`; a `continuous` one also while it runs, each changed file.
+    `kms_key` is a customer's key for the objects.
     """
 
     s3_uri: str
@@ -51,6 +52,7 @@ class Output:
     continuous: bool = False
     archived: bool = False
     may_be_empty: bool = True
+    kms_key: str = ""
 
 
 @dataclass(frozen=True)

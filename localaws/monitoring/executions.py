@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_MonitoringExecutio
 """
 
 import datetime
+import logging
 import threading
 import uuid
 from collections.abc import Callable
@@ -14,6 +15,8 @@ from localaws.errors import ApiError
 from localaws.monitoring import job_request, metrics
 from localaws.monitoring.job_request import CannotRun, Execution
 from localaws.sagemaker.listing import as_time, page
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 CreateJob = Callable[[Json], Json]
@@ -141,8 +144,18 @@ class Executions:
 
     def _publish(self, job: Json) -> None:
         found = metrics.data(job.get("_metric_lines") or [], self._context.now())
-        if found and job["ProcessingJobStatus"] == "Completed":
+        if found and job["ProcessingJobStatus"] == "Completed" and self._may_publish(job):
             self._put(metrics.NAMESPACE, found)
+
+    def _may_publish(self, job: Json) -> bool:
+        """The job's role publishes; as on AWS, nothing fails when it may not."""
+        request = {"Namespace": metrics.NAMESPACE}
+        try:
+            self._context.require(job["RoleArn"], "monitoring", "PutMetricData", request)
+        except ApiError as denied:
+            log.warning("%s publishes no metrics: %s", job["ProcessingJobName"], denied.message)
+            return False
+        return True
 
     def _change(self, name: str, status: str, **members: Any) -> None:
         now = self._context.now()

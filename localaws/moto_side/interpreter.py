@@ -2,16 +2,28 @@
 
 An execution without a name gets one (moto calls each of them `None`, and refuses the second); two
 of one name never start both, however close they come; and the clients by which states call services
-are made once, not once a state. Versions and aliases work as `machine_versions` says.
+are made once, not once a state, and call with the rights of the machine's role. Versions and
+aliases work as `machine_versions` says.
 """
 
 import functools
 import threading
 import uuid
+from collections.abc import Callable
 from typing import Any
 
 _installing = threading.Lock()
 _installed = False
+_key_of: Callable[[str, str], str] | None = None
+
+
+def act_as_roles(key_of: Callable[[str, str], str]) -> None:
+    """From now on the states call as their machine's role.
+
+    `key_of(role_arn, session_name)` gives an access key id of the role.
+    """
+    global _key_of
+    _key_of = key_of
 
 
 def install() -> None:
@@ -47,13 +59,19 @@ def _share_clients() -> None:
     from moto.stepfunctions.parser.asl.utils import boto_client
 
     make, lock = boto_client.boto_client_for, threading.Lock()
-    made: dict[tuple[str, str], Any] = {}
+    made: dict[tuple[str, str, str], Any] = {}
 
     def shared(region: str, service: str, state_credentials: Any = None) -> Any:
+        role = getattr(state_credentials, "role_arn", "")
         with lock:
-            if (region, service) not in made:
-                made[region, service] = make(region=region, service=service)
-            return made[region, service]
+            if (region, service, role) not in made:
+                client = make(region=region, service=service)
+                if role and _key_of is not None:
+                    # The key that moto wrote into its function is nobody's.
+                    keys = client._request_signer._credentials
+                    keys.access_key = _key_of(role, "StepFunctions")
+                made[region, service, role] = client
+            return made[region, service, role]
 
     for module in list(sys.modules.values()):
         if getattr(module, "boto_client_for", None) is make:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localaws.context import Context
-from localaws.errors import NotFound
+from localaws.errors import AccessDenied, NotFound
 from pipeline_definition.definition import Definition, Step
 from pipeline_definition.references import Scope, UnresolvedReference, walk
 from pipeline_definition.step_types import STEP_TYPES
@@ -73,6 +73,8 @@ class Execution:
     def _document(self, uri: str) -> bytes:
         bucket, _, key = uri.removeprefix("s3://").partition("/")
         try:
-            return self.context.objects.read(bucket, key)
+            return self.context.objects_of(self.role_arn).read(bucket, key)
+        except AccessDenied as problem:
+            raise UnresolvedReference(f"{uri} cannot be read: {problem.message}") from None
         except NotFound:
             raise UnresolvedReference(f"there is no object {uri}") from None

@@ -1,9 +1,11 @@
 """One step of one execution, from its first try to its last."""
 
+import logging
 import threading
 from collections.abc import Callable
 from typing import Any, Protocol
 
+from localaws.errors import AccessDenied
 from localaws.pipelines import cache, records
 from localaws.pipelines.execution import Execution
 from localaws.pipelines.steps import Call, Handler, StepFailed
@@ -11,6 +13,8 @@ from pipeline_definition.definition import Step
 from pipeline_definition.references import Scope, UnresolvedReference
 from pipeline_definition.retries import RetryPolicy
 from pipeline_definition.step_types import STEP_TYPES
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 Wait = Callable[[threading.Event, float], object]
@@ -78,7 +82,21 @@ class StepRun:
         """Ends the job that is running, if there is one. The event is set already."""
         job_name = self._job_name
         if job_name:
-            self._handler.stop(job_name)
+            self._stop_job(job_name)
+
+    def _stop_job(self, job_name: str) -> None:
+        try:
+            if self._kind.is_job:
+                self._require(f"Stop{self._kind.resource}", {self._kind.name_member: job_name})
+        except AccessDenied as denied:
+            log.warning("%s goes on: %s", job_name, denied.message)
+            return
+        self._handler.stop(job_name)
+
+    def _require(self, operation: str, request: Json) -> None:
+        """Raises AccessDenied unless the pipeline's role may call the operation."""
+        execution = self._execution
+        execution.context.require(execution.role_arn, "sagemaker", operation, request)
 
     def _until_success(self) -> Json:
         now = self._execution.context.now
@@ -116,6 +134,7 @@ class StepRun:
             self._started,
             self._execution.experiment(),
             [*self._execution.tags, execution_tag],
+            self._require,
         )
         try:
             return self._handler.run(call)
@@ -128,7 +147,7 @@ class StepRun:
         self._job_name = job_name
         # A stop that came before the name was known found nothing to end.
         if self._stopping.is_set():
-            self._handler.stop(job_name)
+            self._stop_job(job_name)
 
     def _scope(self, job_name: str = "") -> Scope:
         return self._execution.scope(self._properties, self.step, job_name)

@@ -42,7 +42,8 @@ class StepFailed(Exception):
 class Call:
     """One try of a step: its resolved arguments, and what the handler adds to them.
 
-    `started(job_name, metadata)` is to be called as soon as there is something to show or to stop.
+    `started(job_name, metadata)` is to be called as soon as there is something to show or to stop;
+    `require(operation, request)` raises AccessDenied unless the pipeline's role may call it.
     """
 
     step: Step
@@ -53,6 +54,7 @@ class Call:
     started: Callable[[str, Json], None]
     experiment: Json = field(default_factory=dict)
     tags: list[Json] = field(default_factory=list)
+    require: Callable[[str, Json], None] = lambda operation, request: None
 
 
 class Handler(Protocol):
@@ -72,12 +74,17 @@ class Resource:
         self.kind = kind
         self.component = component
 
-    def call(self, verb: str, request: Json) -> Json:
-        """Calls `<verb><resource>`. Raises `StepFailed` in the words of Pipelines."""
+    def call(self, verb: str, request: Json, step: Call | None = None) -> Json:
+        """Calls `<verb><resource>`, for a step with the rights of its pipeline's role.
+
+        Raises `StepFailed` in the words of Pipelines.
+        """
         operation = verb + self.kind.resource
         method: Callable[[Json], Json] = getattr(self.component, xform_name(operation))
         try:
             self._require_legal(operation, request)
+            if step is not None:
+                step.require(operation, request)
             return method(request)
         except ApiError as error:
             raise StepFailed(
@@ -107,10 +114,23 @@ class JobStep(Resource):
                 **call.experiment,
                 **request.get("ExperimentConfig", {}),
             }
-        arn = self.call("Create", request)[self.kind.arn_member]
+        arn = self.call("Create", request, call)[self.kind.arn_member]
         call.started(call.job_name, {self.kind.metadata: {"Arn": arn}})
+        self._require_look(call, name)
         wait: Callable[[str], Json] = self.component.wait  # type: ignore[attr-defined]  # of jobs
         return self._require_success(wait(name))
+
+    def _require_look(self, call: Call, name: str) -> None:
+        """SageMaker follows the job with the pipeline's role."""
+        operation = f"Describe{self.kind.resource}"
+        try:
+            call.require(operation, {self.kind.name_member: name})
+        except ApiError as error:
+            self.stop(name)
+            raise StepFailed(
+                f"ClientError: Failed to invoke sagemaker:{operation}. "
+                f"Error Details: {error.message}"
+            ) from None
 
     def stop(self, job_name: str) -> None:
         try:
@@ -162,9 +182,9 @@ class RegisterModelStep(Resource):
             "GeneratedBy": call.execution_arn,
             **request.get("MetadataProperties", {}),
         }
-        arn = self.call("Create", request)["ModelPackageArn"]
+        arn = self.call("Create", request, call)["ModelPackageArn"]
         call.started(call.job_name, {self.kind.metadata: {"Arn": arn}})
-        return self.call("Describe", {"ModelPackageName": arn})
+        return self.call("Describe", {"ModelPackageName": arn}, call)
 
     def stop(self, job_name: str) -> None:
         """A registration is over before it could be stopped."""
@@ -183,9 +203,9 @@ class ModelStep(Resource):
     def run(self, call: Call) -> Json:
         name = call.job_name
         request = {"ExecutionRoleArn": call.role_arn, **call.arguments, "ModelName": name}
-        arn = self.call("Create", request)["ModelArn"]
+        arn = self.call("Create", request, call)["ModelArn"]
         call.started(call.job_name, {self.kind.metadata: {"Arn": arn}})
-        return self.call("Describe", {"ModelName": name})
+        return self.call("Describe", {"ModelName": name}, call)
 
     def stop(self, job_name: str) -> None:
         """A model is made before it could be stopped."""

@@ -89,7 +89,7 @@ class ProcessingJobs:
             app["ImageUri"], app.get("ContainerEntrypoint", []), app.get("ContainerArguments", [])
         )
         inputs = _inputs(request.get("ProcessingInputs", []))
-        outputs = _outputs(request.get("ProcessingOutputConfig", {}).get("Outputs", []))
+        outputs = _outputs(request.get("ProcessingOutputConfig", {}))
         return JobSpec(
             kind=self._records.kind,
             name=name,
@@ -154,7 +154,8 @@ def _inputs(requested: list[dict[str, Any]]) -> tuple[Input, ...]:
     return tuple(found)
 
 
-def _outputs(requested: list[dict[str, Any]]) -> tuple[Output, ...]:
+def _outputs(config: dict[str, Any]) -> tuple[Output, ...]:
+    requested = config.get("Outputs", [])
     checks.unique("Outputs", [item["OutputName"] for item in requested])
     found = []
     for item in requested:
@@ -173,6 +174,7 @@ def _outputs(requested: list[dict[str, Any]]) -> tuple[Output, ...]:
                 s3_uri=target["S3Uri"],
                 folder=below_ml(target["LocalPath"], "LocalPath"),
                 continuous=target["S3UploadMode"] == "Continuous",
+                kms_key=config.get("KmsKeyId", ""),
             )
         )
     return tuple(found)

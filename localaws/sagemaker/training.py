@@ -182,6 +182,7 @@ def _outputs(name: str, request: Request) -> tuple[tuple[Input, ...], tuple[Outp
     archived = request["OutputDataConfig"].get("CompressionType", "GZIP") == "GZIP"
     target = request["OutputDataConfig"]["S3OutputPath"].rstrip("/") + f"/{name}/output"
     ending = ".tar.gz" if archived else "/"
+    key = request["OutputDataConfig"].get("KmsKeyId", "")
     outputs = [
         # A stopped job may have saved its model on SIGTERM; a failed one has none to trust.
         Output(
@@ -190,12 +191,14 @@ def _outputs(name: str, request: Request) -> tuple[tuple[Input, ...], tuple[Outp
             after=frozenset({COMPLETED, STOPPED}),
             archived=archived,
             may_be_empty=False,
+            kms_key=key,
         ),
         Output(
             s3_uri=f"{target}/output{ending}" if archived else f"{target}/data/",
             folder=PurePosixPath("output/data"),
             after=frozenset({COMPLETED, STOPPED, FAILED}),
             archived=archived,
+            kms_key=key,
         ),
     ]
     checkpoints = request.get("CheckpointConfig")

@@ -17,17 +17,9 @@ from PIL import Image
 
 from tests.conftest import LocalAws
 from tests.hosting_kit import archive, canary, capture_config, config_request, model_request, poll
+from tests.roles import make_role
 
 BUCKET = "served"
-TRUST = {
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "sagemaker.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ]
-}
 
 
 class Account:
@@ -40,10 +32,7 @@ class Account:
         self.runtime = self.aws.client("sagemaker-runtime")
         self.s3 = self.aws.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
-        role = self.aws.client("iam").create_role(
-            RoleName="endpoints", AssumeRolePolicyDocument=json.dumps(TRUST)
-        )
-        self.role = role["Role"]["Arn"]
+        self.role = make_role(self.aws, "endpoints")
         if must_last:
             self.aws.restart()
 

@@ -1,13 +1,13 @@
 """Jobs through the server, as a boto3 user meets them."""
 
 import io
-import json
 import tarfile
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.roles import make_role
 from tests.unit.job_kit import (
     eventually,
     processing_input,
@@ -15,22 +15,6 @@ from tests.unit.job_kit import (
     processing_request,
     training_request,
 )
-
-TRUST = {
-    "Version": "2012-10-17",
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": "sagemaker.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-    ],
-}
-
-
-def make_role(aws: Any, name: str) -> str:
-    role = aws.client("iam").create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(TRUST))
-    return str(role["Role"]["Arn"])
 
 
 def log_lines(aws: Any, kind: str, job: str) -> list[str]:

@@ -15,6 +15,7 @@ from PIL import Image
 from tests.conftest import LocalAws
 from tests.functions_kit import make_queue, receive
 from tests.hosting_kit import archive, capture_config, config_request, model_request, poll
+from tests.roles import make_role
 
 Json = dict[str, Any]
 
@@ -25,15 +26,6 @@ CLUSTER = {
 }
 LOCAL, OUTPUT = "/opt/ml/processing/input/endpoint", "/opt/ml/processing/output"
 SCRIPT = Path(__file__).resolve().parents[2] / "monitoring" / "record_preprocessor.py"
-TRUST = {
-    "Statement": [
-        {
-            "Effect": "Allow",
-            "Principal": {"Service": ["sagemaker.amazonaws.com", "events.amazonaws.com"]},
-            "Action": "sts:AssumeRole",
-        }
-    ]
-}
 HANDLER = """
     def model_fn(model_dir):
         return None
@@ -72,10 +64,7 @@ class Account:
         self.aws = LocalAws(home)
         self.sagemaker, self.s3 = self.aws.client("sagemaker"), self.aws.client("s3")
         self.s3.create_bucket(Bucket=BUCKET)
-        role = self.aws.client("iam").create_role(
-            RoleName="watched", AssumeRolePolicyDocument=json.dumps(TRUST)
-        )
-        self.role = role["Role"]["Arn"]
+        self.role = make_role(self.aws, "watched")
         self.put("model.tar.gz", archive(HANDLER))
         self.put("code/record_preprocessor.py", SCRIPT.read_bytes())
         model = model_request("images", self.role, f"s3://{BUCKET}/model.tar.gz")

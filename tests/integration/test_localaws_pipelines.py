@@ -8,6 +8,8 @@ from typing import Any
 import botocore.exceptions
 import pytest
 
+from tests.roles import make_role
+
 Json = dict[str, Any]
 
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10-cpu-py313"
@@ -25,16 +27,9 @@ class Aws:
     def __init__(self, server: Any, name: str) -> None:
         self.server, self.name = server, name
         self.sagemaker = server.client("sagemaker")
-        s3, iam = server.client("s3"), server.client("iam")
+        s3 = server.client("s3")
         s3.create_bucket(Bucket=name)
-        statement = {
-            "Effect": "Allow",
-            "Principal": {"Service": "sagemaker.amazonaws.com"},
-            "Action": "sts:AssumeRole",
-        }
-        trust = {"Version": "2012-10-17", "Statement": [statement]}
-        role = iam.create_role(RoleName=name, AssumeRolePolicyDocument=json.dumps(trust))
-        self.role = role["Role"]["Arn"]
+        self.role = make_role(server, name)
 
     def create(self, *steps: Json, parameters: tuple[Json, ...] = ()) -> None:
         body = {"Version": "2020-12-01", "Parameters": list(parameters), "Steps": list(steps)}

@@ -21,7 +21,8 @@ _ROLE = {
                     "Action": "sts:AssumeRole",
                 }
             ],
-        }
+        },
+        "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"],
     },
 }
 _CODE = "import os\ndef handler(event, context): return [os.environ['COLOUR'], event]"

@@ -14,6 +14,8 @@ from typing import Any
 
 import pytest
 
+from tests.roles import make_role
+
 EXAMPLE = Path(__file__).with_name("somebody_else")
 IMAGE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-training:2.10-cpu-py313"
 INFERENCE = "763104351884.dkr.ecr.us-east-1.amazonaws.com/pytorch-inference:2.6-cpu-py312"
@@ -24,24 +26,13 @@ def session(fresh_local_aws: Any, monkeypatch: pytest.MonkeyPatch) -> Any:
     """A PipelineSession with its own bucket and role, made the way that any user makes them."""
     for name, value in fresh_local_aws.environment.items():
         monkeypatch.setenv(name, value)
-    trust = {
-        "Version": "2012-10-17",
-        "Statement": [
-            {
-                "Effect": "Allow",
-                "Principal": {"Service": "sagemaker.amazonaws.com"},
-                "Action": "sts:AssumeRole",
-            }
-        ],
-    }
-    iam, s3 = fresh_local_aws.client("iam"), fresh_local_aws.client("s3")
-    role = iam.create_role(RoleName="line-fitters", AssumeRolePolicyDocument=json.dumps(trust))
+    s3, role = fresh_local_aws.client("s3"), make_role(fresh_local_aws, "line-fitters")
     s3.create_bucket(Bucket="lines")
     s3.put_object(Bucket="lines", Key="raw/a.csv", Body=b"1,2\n2,4\n,\n3,6\n")
     from sagemaker.core.workflow.pipeline_context import PipelineSession
 
     session = PipelineSession(default_bucket="lines")
-    session.role_arn = role["Role"]["Arn"]
+    session.role_arn = role
     return session
 
 

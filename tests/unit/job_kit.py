@@ -41,14 +41,14 @@ class FolderObjects:
     def read(self, bucket: str, key: str) -> bytes:
         return self._existing(bucket, key).read_bytes()
 
-    def write(self, bucket: str, key: str, data: bytes) -> ObjectInfo:
+    def write(self, bucket: str, key: str, data: bytes, kms_key: str = "") -> ObjectInfo:
         self._path(bucket, key).write_bytes(data)
         return self._info(bucket, key)
 
     def download(self, bucket: str, key: str, path: Path) -> None:
         shutil.copyfile(self._existing(bucket, key), path)
 
-    def upload(self, path: Path, bucket: str, key: str) -> ObjectInfo:
+    def upload(self, path: Path, bucket: str, key: str, kms_key: str = "") -> ObjectInfo:
         shutil.copyfile(path, self._path(bucket, key))
         return self._info(bucket, key)
 
