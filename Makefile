@@ -26,7 +26,8 @@ else
 	$(PYTEST) $(call junit,tests) $(TESTS)
 endif
 
-PYTEST := $(BIN)/python -m pytest
+# Test processes share the cores: torch's threads must not spin while they wait for each other.
+PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 junit = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 lint: .venv/test .venv-checkov/done
