@@ -1,10 +1,6 @@
-"""The template at work on this machine: what is kept is under its key, and destroy leaves nothing.
-
-The tests run in this order, over one environment: the last ones take it down.
-"""
+"""The template at work: whatever people, jobs and functions keep is under the stack's key."""
 
 import json
-from typing import Any
 
 import pytest
 
@@ -16,27 +12,6 @@ from tests.hosting_kit import poll
 NAME = "scones-local"
 ACCOUNT = "123456789012"
 BUCKET = f"{NAME}-{ACCOUNT}-us-east-1"
-# All that a list operation of a service answers: empty when the environment is gone.
-LISTS = [
-    ("s3", "list_buckets", "Buckets"),
-    ("sqs", "list_queues", "QueueUrls"),
-    ("sns", "list_topics", "Topics"),
-    ("logs", "describe_log_groups", "logGroups"),
-    ("cloudwatch", "describe_alarms", "MetricAlarms"),
-    ("cloudwatch", "list_dashboards", "DashboardEntries"),
-    ("events", "list_rules", "Rules"),
-    ("scheduler", "list_schedules", "Schedules"),
-    ("lambda", "list_functions", "Functions"),
-    ("lambda", "list_layers", "Layers"),
-    ("stepfunctions", "list_state_machines", "stateMachines"),
-    ("iam", "list_roles", "Roles"),
-    ("sagemaker", "list_endpoints", "Endpoints"),
-    ("sagemaker", "list_endpoint_configs", "EndpointConfigs"),
-    ("sagemaker", "list_models", "Models"),
-    ("sagemaker", "list_model_package_groups", "ModelPackageGroupSummaryList"),
-    ("sagemaker", "list_monitoring_schedules", "MonitoringScheduleSummaries"),
-    ("sagemaker", "list_pipelines", "PipelineSummaries"),
-]
 SHARED_LOGS = {"/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs"}  # of the account
 
 
@@ -129,90 +104,3 @@ def test_the_budget_rings_the_topic(used: User) -> None:
     notices = budgets.describe_notifications_for_budget(AccountId=ACCOUNT, BudgetName=NAME)
     kinds = {notice["NotificationType"] for notice in notices["Notifications"]}
     assert kinds == {"ACTUAL", "FORECASTED"}
-
-
-def update(user: User, **changed: str) -> str:
-    """Changes some of the stack's parameters; its status then."""
-    cloudformation = user.client("cloudformation")
-    stack = cloudformation.describe_stacks(StackName=NAME)["Stacks"][0]
-    given = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
-    template = cloudformation.get_template(StackName=NAME)["TemplateBody"]
-    cloudformation.create_change_set(
-        StackName=NAME,
-        ChangeSetName="by-hand",
-        ChangeSetType="UPDATE",
-        TemplateBody=template if isinstance(template, str) else json.dumps(template),
-        Capabilities=["CAPABILITY_IAM"],
-        Parameters=[
-            {"ParameterKey": key, "ParameterValue": value}
-            for key, value in {**given, **changed}.items()
-        ],
-    )
-    cloudformation.execute_change_set(ChangeSetName="by-hand", StackName=NAME)
-    found = cloudformation.describe_stacks(StackName=NAME)["Stacks"][0]
-    return str(found["StackStatus"])
-
-
-def test_a_network_a_boundary_and_a_retention_reach_what_they_are_for(used: User) -> None:
-    boundary = f"arn:aws:iam::{ACCOUNT}:policy/company"
-    used.client("iam").create_policy(
-        PolicyName="company",
-        PolicyDocument=json.dumps(
-            {
-                "Version": "2012-10-17",
-                "Statement": [{"Effect": "Allow", "Action": "*", "Resource": "*"}],
-            }
-        ),
-    )
-    status = update(
-        used,
-        SubnetIds="subnet-12345678,subnet-23456789",
-        SecurityGroupIds="sg-12345678",
-        PermissionsBoundary=boundary,
-        ExecutionRetentionDays="180",
-        MonthlyBudget="0",
-    )
-    assert status == "UPDATE_COMPLETE"
-    function = used.client("lambda").get_function_configuration(FunctionName=f"{NAME}-smokeTest")
-    assert function["VpcConfig"]["SubnetIds"] == ["subnet-12345678", "subnet-23456789"]
-    roles = used.client("iam").list_roles()["Roles"]
-    bounded = [used.client("iam").get_role(RoleName=role["RoleName"])["Role"] for role in roles]
-    found = {role["PermissionsBoundary"]["PermissionsBoundaryArn"] for role in bounded}
-    assert found == {boundary}
-    rules = used.client("s3").get_bucket_lifecycle_configuration(Bucket=BUCKET)["Rules"]
-    assert {"Days": 180} in [rule.get("Expiration") for rule in rules]
-    assert used.client("budgets").describe_budgets(AccountId=ACCOUNT)["Budgets"] == []
-    none = {"SubnetIds": "", "SecurityGroupIds": "", "PermissionsBoundary": ""}
-    assert update(used, **none) == "UPDATE_COMPLETE"
-    function = used.client("lambda").get_function_configuration(FunctionName=f"{NAME}-smokeTest")
-    assert not function.get("VpcConfig", {}).get("SubnetIds")
-    used.client("iam").delete_policy(PolicyArn=boundary)
-
-
-def test_destroy_asks_before_it_deletes_even_what_only_former_versions_hold(used: User) -> None:
-    command = used.run("destroy")
-    assert command.exit_code == 1
-    assert f"{BUCKET} holds objects" in command.out
-    assert used.client("s3").head_bucket(Bucket=BUCKET)
-
-
-def test_destroy_leaves_nothing_but_a_key_that_waits_for_its_end(used: User) -> None:
-    key = key_arn(used)
-    used.ok("destroy", "--yes")
-    for service, operation, member in LISTS:
-        answer: dict[str, Any] = getattr(used.client(service), operation)()
-        left = answer.get(member, [])
-        if service == "logs":
-            left = [group for group in left if group["logGroupName"] not in SHARED_LOGS]
-        assert left == [], f"{service} {operation}"
-    assert used.client("iam").list_policies(Scope="Local")["Policies"] == []
-    described = used.client("kms").describe_key(KeyId=key)["KeyMetadata"]
-    assert described["KeyState"] == "PendingDeletion"
-    aliases = used.client("kms").list_aliases()["Aliases"]
-    assert f"alias/{NAME}" not in [alias["AliasName"] for alias in aliases]
-
-
-def test_what_was_destroyed_can_be_destroyed_again_and_deployed_again(used: User) -> None:
-    assert "is gone" in used.ok("destroy")
-    used.ok("deploy")
-    assert "is gone" in used.ok("destroy")

@@ -11,7 +11,7 @@ import pytest
 from pipelines import execution
 from pipelines.code import STEPS_FOLDER
 from pipelines.resources import of_stack
-from pipelines.settings import load
+from pipelines.settings import Network, Settings, load
 from tests.end_to_end.conftest import User
 from tests.end_to_end.test_faults import stage
 
@@ -110,12 +110,7 @@ def test_the_package_carries_where_it_comes_from(user: User, small_archive: Path
     assert user.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
 
 
-@pytest.mark.parametrize("environment", ["staging", "prod"])
-def test_every_environments_definition_builds_and_passes_the_check(
-    user: User, environment: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from pipelines.check import check
-
+def definition_of(user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in user.aws_environment().items():
         if name.startswith(("AWS_", "SAGEMAKER_")):
             monkeypatch.setenv(name, value)
@@ -123,8 +118,38 @@ def test_every_environments_definition_builds_and_passes_the_check(
 
     from pipelines.training import training_pipeline
 
+    assert os.environ["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1")
     resources = of_stack("scones-local", user.client("cloudformation"))
     session = PipelineSession(default_bucket=resources.bucket_name)
-    built = training_pipeline(load(environment), resources, session)
-    check(built.definition())
-    assert os.environ["AWS_ENDPOINT_URL"].startswith("http://127.0.0.1")
+    return str(training_pipeline(settings, resources, session).definition())
+
+
+@pytest.mark.parametrize("environment", ["staging", "prod"])
+def test_every_environments_definition_builds_and_passes_the_check(
+    user: User, environment: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.check import check
+
+    check(definition_of(user, load(environment), monkeypatch))
+
+
+def test_every_job_is_encrypted_and_goes_into_the_network_that_the_settings_name(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load("prod")
+    network = Network(subnets=["subnet-12345678"], security_groups=["sg-12345678"])
+    inside = settings.model_copy(update={"network": network})
+    key = of_stack("scones-local", user.client("cloudformation")).key_arn
+
+    steps = {
+        step["Name"]: step["Arguments"]
+        for step in json.loads(definition_of(user, inside, monkeypatch))["Steps"]
+    }
+    baseline = next(s for s in steps["AccuracyGate"]["IfSteps"] if s["Name"] == "Baseline")
+    for job in (steps["Prepare"], steps["Evaluate"], baseline["Arguments"]):
+        assert job["NetworkConfig"]["VpcConfig"]["Subnets"] == network.subnets
+        assert job["ProcessingResources"]["ClusterConfig"]["VolumeKmsKeyId"] == key
+        assert job["ProcessingOutputConfig"]["KmsKeyId"] == key
+    train = steps["Train"]
+    assert train["VpcConfig"]["SecurityGroupIds"] == network.security_groups
+    assert train["ResourceConfig"]["VolumeKmsKeyId"] == train["OutputDataConfig"]["KmsKeyId"] == key

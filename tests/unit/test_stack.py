@@ -183,3 +183,23 @@ def test_only_this_environments_logs_are_deleted(aws: None) -> None:
     destroy._delete_logs("scones-prod", logs)
     left = {group["logGroupName"] for group in logs.describe_log_groups()["logGroups"]}
     assert left == {"/aws/lambda/scones-production-x", "/aws/lambda/other"}
+
+
+def test_former_versions_count_as_data_too(aws: None) -> None:
+    s3 = client("s3")
+    s3.create_bucket(Bucket="data")
+    s3.put_bucket_versioning(Bucket="data", VersioningConfiguration={"Status": "Enabled"})
+    s3.put_object(Bucket="data", Key="a", Body=b"1")
+    s3.delete_object(Bucket="data", Key="a")
+    assert destroy.object_count("data", s3) == 1
+
+
+def test_the_key_ends_with_the_environment_however_often_it_is_asked_for(aws: None) -> None:
+    kms = client("kms")
+    key = kms.create_key()["KeyMetadata"]["KeyId"]
+    kms.create_alias(AliasName="alias/scones-prod", TargetKeyId=key)
+    for _ in range(2):
+        destroy._schedule_key_deletion("alias/scones-prod", kms)
+    found = kms.describe_key(KeyId=key)["KeyMetadata"]
+    assert found["KeyState"] == "PendingDeletion"
+    assert "alias/scones-prod" not in {a["AliasName"] for a in kms.list_aliases()["Aliases"]}
