@@ -24,11 +24,6 @@ def parse(operation: OperationModel, body: bytes) -> dict[str, Any]:
         request = json.loads(body or b"{}")
     except ValueError as error:
         raise ValidationError(f"The request body is not JSON: {error}") from None
-    return check(operation, request)
-
-
-def check(operation: OperationModel, request: Any) -> dict[str, Any]:
-    """The request as a component gets it, once it is read from the wire. As `parse` otherwise."""
     shape = operation.input_shape
     if shape is None:
         return {}
@@ -49,22 +44,11 @@ def serialize(operation: OperationModel, response: dict[str, Any], *, strict: bo
     """The response's body. `strict` raises KeyError for a member that the service does not have."""
     if operation.output_shape is None:
         return b""
-    return json.dumps(shaped(operation, response, _to_wire, strict=strict)).encode()
-
-
-def shaped(
-    operation: OperationModel,
-    response: dict[str, Any],
-    leaf: Callable[[Shape, Any], Any] = lambda shape, value: value,
-    *,
-    strict: bool,
-) -> Any:
-    """The members that the service knows. `strict` raises KeyError for another one."""
     unknown: list[str] | None = [] if strict else None
-    value = _convert(operation.output_shape, response, leaf, "", unknown)
+    value = _convert(operation.output_shape, response, _to_wire, "", unknown)
     if unknown:
         raise KeyError(f"{operation.name} answers without such members: {', '.join(unknown)}")
-    return value
+    return json.dumps(value).encode()
 
 
 def _convert(

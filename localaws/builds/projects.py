@@ -16,7 +16,7 @@ Assume = Callable[[str, str, str], Json]  # role ARN, session name, the service 
 _KNOWN = {
     *("name", "description", "source", "sourceVersion", "artifacts", "cache", "environment"),
     *("serviceRole", "timeoutInMinutes", "queuedTimeoutInMinutes", "encryptionKey", "vpcConfig"),
-    *("badgeEnabled", "logsConfig", "tags"),
+    *("logsConfig", "tags"),
 }
 SOURCES = frozenset({"S3", "CODEPIPELINE", "NO_SOURCE"})
 
@@ -33,7 +33,7 @@ class Projects:
             arn = self._context.arn("codebuild", f"project/{name}")
             raise AlreadyExists(f"Project already exists: {arn}")
         now = self._context.now()
-        defaults = {"timeoutInMinutes": 60, "queuedTimeoutInMinutes": 480, "badgeEnabled": False}
+        defaults = {"timeoutInMinutes": 60, "queuedTimeoutInMinutes": 480}
         project = {**defaults, **self._checked(request), "created": now}
         return self._keep({**project, "arn": self._context.arn("codebuild", f"project/{name}")})
 
