@@ -10,6 +10,10 @@
     scones deployments list|show        how an approved version came to serve
     scones endpoints show               what serves
     scones classify, scones replay      images through the inference workflow
+    scones monitor run|list|show        the traffic against the baseline
+    scones review, scones label         what people know about images
+    scones retraining list|show|start   what asked for a retraining, and what came of it
+    scones report                       a window of traffic as one HTML file
 
 Each command parses, calls a function of `pipelines/` or `scones/` that is handed its clients, and
 maps errors to one sentence and an exit code. `connection.connect` is the one place that chooses

@@ -9,7 +9,7 @@ from tests.conftest import LocalAws
 from tests.retraining_kit import World
 
 Json = dict[str, Any]
-AT_ONCE = 12
+AT_ONCE, ROUNDS = 8, 20
 
 
 def test_of_conditional_writes_at_the_same_moment_one_wins(local_aws: LocalAws) -> None:
@@ -17,21 +17,23 @@ def test_of_conditional_writes_at_the_same_moment_one_wins(local_aws: LocalAws) 
     s3.create_bucket(Bucket=bucket)
     barrier = threading.Barrier(AT_ONCE)
 
-    def claim(number: int) -> str:
+    def claim(number: int, key: str) -> str:
+        body = b"%d " % number + bytes(100_000)
         barrier.wait()
         try:
-            s3.put_object(Bucket=bucket, Key="claim", Body=b"%d" % number, IfNoneMatch="*")
+            s3.put_object(Bucket=bucket, Key=key, Body=body, IfNoneMatch="*")
         except s3.exceptions.ClientError as error:
             return str(error.response["Error"]["Code"])
         return f"won by {number}"
 
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        outcomes = list(pool.map(claim, range(AT_ONCE)))
-    won = [outcome for outcome in outcomes if outcome.startswith("won")]
-    assert len(won) == 1
-    assert outcomes.count("PreconditionFailed") == AT_ONCE - 1
-    kept = s3.get_object(Bucket=bucket, Key="claim")["Body"].read().decode()
-    assert won == [f"won by {kept}"]
+        for key in map(str, range(ROUNDS)):
+            outcomes = list(pool.map(claim, range(AT_ONCE), [key] * AT_ONCE))
+            won = [outcome for outcome in outcomes if outcome.startswith("won")]
+            assert len(won) == 1, outcomes
+            assert outcomes.count("PreconditionFailed") == AT_ONCE - 1
+            kept = s3.get_object(Bucket=bucket, Key=key)["Body"].read().split()[0].decode()
+            assert won == [f"won by {kept}"]
 
 
 def test_of_requests_at_the_same_moment_one_starts(local_aws: LocalAws) -> None:
