@@ -73,6 +73,33 @@ def _is_allowed(entry: Entry, policies: Sequence[Policy]) -> bool:
     return decide(request, Policies(policies)).allowed
 
 
+@dataclass(frozen=True)
+class Usage:
+    """What each role used and was refused (actions on resources), and what is spare."""
+
+    used: dict[str, list[tuple[str, str]]]
+    refused: dict[str, list[tuple[str, str]]]
+    spare: list[Permission]
+
+    @classmethod
+    def of(cls, roles: Mapping[str, Sequence[Policy]], entries: Sequence[Entry]) -> "Usage":
+        def asked(role: str, allowed: bool) -> list[tuple[str, str]]:
+            own = [e for e in entries if e.principal == role and e.allowed is allowed]
+            return sorted({(e.action, _place(e.resource)) for e in own})
+
+        names = {arn: arn.rpartition("/")[2] for arn in roles}
+        used = {name: asked(arn, True) for arn, name in names.items()}
+        refused = {name: asked(arn, False) for arn, name in names.items()}
+        return cls(used, refused, unused(roles, entries))
+
+
+def _place(resource: str) -> str:
+    """A resource, with `*` in place of what differs from object to object."""
+    head, slash, tail = resource.partition("/")
+    is_object = ":s3:::" in resource and slash
+    return f"{head}/{tail.partition('/')[0]}/*" if is_object else resource
+
+
 def of_roles(iam: Any, prefix: str = "") -> dict[str, list[Policy]]:
     """The policies of the account's roles whose name starts so, by ARN. `iam` is a boto3 client.
 
