@@ -51,8 +51,9 @@ def up(
     """Starts the server detached and returns when it answers; one that runs is left alone.
 
     Without a port it takes the one of the last run, or a free one; without a region that of the
-    last run, or us-east-1. With `record` it keeps what roles ask (`decisions`). Raises LocalAwsError with one sentence: the port is taken, the system
-    has no namespaces, another port or region is asked of one that runs, or what it said itself.
+    last run, or us-east-1. With `record` it writes down what roles ask (`usage`). Raises
+    LocalAwsError with one sentence: the port is taken, the system has no namespaces, another port
+    or region is asked of one that runs, or what it said itself.
     """
     place = Home(home)
     running = status(home)
