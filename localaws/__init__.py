@@ -2,7 +2,9 @@
 
 boto3, the AWS CLI, the SageMaker SDK and the code inside jobs come through `AWS_ENDPOINT_URL`:
 
-    gateway      reads from a request's signature which service it is for
+    gateway      reads from a request's signature which service it is for and who asks
+      ├─ permissions/           IAM: everyone but the administrator may do what policies allow;
+      │                         jobs, functions, workflows and rules act with their own roles
       ├─ protocol, sagemaker/   SageMaker: checked against the service model, then really done:
       │                         jobs/ runs programs, pipelines/ executes definitions, hosting/
       │                         serves models behind endpoints and captures what they say,
@@ -22,5 +24,6 @@ on its way to the disk when the call returns; the rest of moto follows within a 
 
 What is not implemented is refused by its name (501); nothing is pretended. The port belongs to
 loopback and answers to local names only; whoever may open it may do everything, as on AWS the
-account's administrator.
+account's administrator, whose keys `scones local env` gives. A request that a role's key signs is
+held to that role's policies.
 """

@@ -19,8 +19,11 @@ import psutil
 from localaws.errors import LocalAwsError
 from localaws.home import Home
 from localaws.jobs import sandbox
+from localaws.permissions import usage as permissions
+from localaws.permissions.record import read
+from localaws.permissions.usage import Usage
 
-__all__ = ["LocalAwsError", "Status", "down", "environment", "logs", "status", "up"]
+__all__ = ["LocalAwsError", "Status", "down", "environment", "logs", "status", "up", "usage"]
 
 HOST = "127.0.0.1"
 STATUS_PATH = "/_localaws/status"
@@ -42,12 +45,15 @@ class Status:
     counts: dict[str, int] = field(default_factory=dict)
 
 
-def up(home: Path, port: int | None = None, region: str | None = None) -> Status:
+def up(
+    home: Path, port: int | None = None, region: str | None = None, *, record: bool = False
+) -> Status:
     """Starts the server detached and returns when it answers; one that runs is left alone.
 
     Without a port it takes the one of the last run, or a free one; without a region that of the
-    last run, or us-east-1. Raises LocalAwsError with one sentence: the port is taken, the system
-    has no namespaces, another port or region is asked of one that runs, or what it said itself.
+    last run, or us-east-1. With `record` it writes down what roles ask (`usage`). Raises
+    LocalAwsError with one sentence: the port is taken, the system has no namespaces, another port
+    or region is asked of one that runs, or what it said itself.
     """
     place = Home(home)
     running = status(home)
@@ -62,7 +68,7 @@ def up(home: Path, port: int | None = None, region: str | None = None) -> Status
     else:
         port = place.last_port() or 0
         port = port if _is_free(port) else 0
-    process = _launch(place, port, region or place.last_region() or "us-east-1")
+    process = _launch(place, port, region or place.last_region() or "us-east-1", record)
     deadline = time.monotonic() + _START_SECONDS
     while time.monotonic() < deadline:
         running = status(home)
@@ -131,6 +137,29 @@ def environment(running: Status) -> dict[str, str]:
     }
 
 
+def usage(home: Path, prefix: str = "") -> Usage:
+    """What the roles whose name starts so have asked since `up(record=True)`.
+
+    Raises LocalAwsError when the server does not run, or has recorded nothing.
+    """
+    running, file = status(home), Home(home).decisions
+    if not running.running:
+        raise LocalAwsError("The embedded AWS is not running.")
+    if not file.exists():
+        raise LocalAwsError("Nothing is recorded: start the embedded AWS with `--record`.")
+    import boto3  # here, because the other commands need not wait for it
+
+    told = environment(running)
+    iam = boto3.client(
+        "iam",
+        endpoint_url=running.endpoint_url,
+        region_name=running.region,
+        aws_access_key_id=told["AWS_ACCESS_KEY_ID"],
+        aws_secret_access_key=told["AWS_SECRET_ACCESS_KEY"],
+    )
+    return Usage.of(permissions.of_roles(iam, prefix), list(read(file)))
+
+
 def logs(home: Path, follow: bool = False) -> Iterator[str]:
     """The lines of the server's log; with `follow`, new ones as they come, without an end."""
     path = Home(home).log
@@ -151,11 +180,12 @@ def _await_line(path: Path, descriptor: int) -> bool:
     return path.exists() and os.path.samestat(path.stat(), os.fstat(descriptor))
 
 
-def _launch(place: Home, port: int, region: str) -> subprocess.Popen[bytes]:
+def _launch(place: Home, port: int, region: str, record: bool) -> subprocess.Popen[bytes]:
     place.make()
     # A profile or an endpoint of the user's is for AWS; boto3 inside the server must not follow it.
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "MOTO_"))}
     command = [sys.executable, "-m", "localaws.server", "--home", str(place.folder)]
+    command += ["--decisions", str(place.decisions)] if record else []
     with place.words.open("wb") as words:
         return subprocess.Popen(
             [*command, "--port", str(port), "--region", region],

@@ -36,6 +36,11 @@ class Home:
         return self.folder / "server.log"
 
     @property
+    def decisions(self) -> Path:
+        """What roles asked and got, where that is recorded."""
+        return self.folder / "decisions.jsonl"
+
+    @property
     def words(self) -> Path:
         """What a detached server printed, if anything."""
         return self.folder / "server.out"

@@ -1,4 +1,4 @@
-"""A function's resource policy: who else may invoke it. Kept and shown, not enforced."""
+"""A function's resource policy: who else may invoke it (`localaws.permissions` asks it)."""
 
 import json
 import uuid

@@ -2,7 +2,8 @@
 
 As on SageMaker: what its images set, what the platform sets, the role's credentials, and the
 request's own. Two are added: `AWS_ENDPOINT_URL`, so that boto3 in the job reaches this embedded
-AWS, and how threads wait for each other. Nothing of the server's environment leaks in but what pip and TLS need to get out.
+AWS, and how threads wait for each other. Nothing of the server's environment leaks in but what pip
+and TLS need to get out.
 """
 
 import os

@@ -153,7 +153,7 @@ class Principals:
         for holder in holders:
             inline = holder.policies
             inline = inline.items() if isinstance(inline, dict) else inline
-            found += [Policy(name, text_of(text)) for name, text in inline]
+            found += [Policy(f"{holder.name}/{name}", text_of(text)) for name, text in inline]
             managed = holder.managed_policies.values()
             found += [Policy(policy.arn, _managed(policy)) for policy in managed]
         return found
