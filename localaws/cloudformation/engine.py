@@ -80,6 +80,7 @@ def install(endpoint_url: str, region: str) -> None:
         (responses, "yaml", _Yaml),
         (models.cloudformation_backends, "backend", Backend),
         (responses.CloudFormationResponse, "_validate_different_update", _refuse_same_update),
+        (parsing, "clean_json", _clean),
         (parsing, "parse_and_create_resource", _create),
         (parsing, "parse_and_update_resource", _update),
         (parsing, "get_model_map", _model_map),
@@ -98,8 +99,15 @@ _HANDLERS = {
     **states_types.HANDLERS,
     **code_types.HANDLERS,
 }
+_clean_by_moto = parsing.clean_json
 _model_map_of_moto = parsing.get_model_map
 _name_property_of_moto = parsing.resource_name_property_from_type
+
+
+def _clean(value: Any, known: Any) -> Any:
+    """As moto's; an item of a list that a condition leaves out leaves no hole there."""
+    cleaned = _clean_by_moto(value, known)
+    return [item for item in cleaned if item is not None] if isinstance(value, list) else cleaned
 
 
 def _model_map() -> dict[str, Any]:

@@ -131,6 +131,11 @@ def _complete_role(role: Any, properties: Properties) -> None:
         Description=properties.get("Description", ""),
         MaxSessionDuration=int(properties.get("MaxSessionDuration", 3600)),
     )
+    boundary = properties.get("PermissionsBoundary")
+    if boundary:
+        client.put_role_permissions_boundary(RoleName=name, PermissionsBoundary=boundary)
+    elif "PermissionsBoundary" in client.get_role(RoleName=name)["Role"]:
+        client.delete_role_permissions_boundary(RoleName=name)
     wanted = {policy["PolicyName"]: policy for policy in properties.get("Policies", [])}
     for policy in set(client.list_role_policies(RoleName=name)["PolicyNames"]) - wanted.keys():
         client.delete_role_policy(RoleName=name, PolicyName=policy)

@@ -68,9 +68,21 @@ class ResourceMap(parsing.ResourceMap):
             condition = resource.get("Condition")
             if condition and not self.lazy_condition_map[condition]:
                 continue
-            lacking = types.unsupported(logical_id, resource)
+            lacking = types.unsupported(logical_id, self._chosen(resource))
             if lacking:
                 raise ResourceFailure(logical_id, resource["Type"], lacking)
+
+    def _chosen(self, resource: dict[str, Any]) -> dict[str, Any]:
+        """The resource without the properties that a condition leaves out."""
+        properties = resource.get("Properties") or {}
+        kept = {name: value for name, value in properties.items() if not self._is_none(value)}
+        return {**resource, "Properties": kept}
+
+    def _is_none(self, value: Any) -> bool:
+        while isinstance(value, dict) and "Fn::If" in value:
+            name, yes, no = value["Fn::If"]
+            value = yes if self.lazy_condition_map[name] else no
+        return bool(value == {"Ref": "AWS::NoValue"})
 
     def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
         for name in self.build_resource_diff(template, parameters)["Modify"]:

@@ -43,7 +43,8 @@ SUPPORTED: dict[str, Support] = {
     ),
     "AWS::IAM::Policy": _support("PolicyDocument Roles", "PolicyName"),
     "AWS::IAM::Role": _support(
-        "AssumeRolePolicyDocument Description ManagedPolicyArns MaxSessionDuration Policies Tags",
+        "AssumeRolePolicyDocument Description ManagedPolicyArns MaxSessionDuration"
+        " PermissionsBoundary Policies Tags",
         "RoleName Path",
     ),
     "AWS::KMS::Alias": _support("TargetKeyId", "AliasName"),
