@@ -67,15 +67,14 @@ def exported(out: str, name: str) -> str:
 
 
 def test_the_stacks_own_pipeline_retrains_with_the_deployed_sources(builder: User) -> None:
+    quicken(builder, "scones-local-retraining")
     pipelines = builder.client("codepipeline")
     variables = [{"name": "TRIGGER", "value": "drift"}, {"name": "TRIGGER_ID", "value": "alarm-1"}]
     identity = pipelines.start_pipeline_execution(
         name="scones-local-retraining", variables=variables, clientRequestToken="alarm-1"
     )["pipelineExecutionId"]
     ended = followed(builder, "scones-local-retraining", identity, 240)
-    # The stack's build trains as its settings say; that the data is too small for the gate is the
-    # reason that a person reads.
-    assert ended["status"] in ("Succeeded", "Failed")
+    assert ended["status"] == "Succeeded", ended
     executions = builder.client("sagemaker").list_pipeline_executions(
         PipelineName="scones-local-training", SortBy="CreationTime", SortOrder="Descending"
     )["PipelineExecutionSummaries"]
@@ -85,6 +84,15 @@ def test_the_stacks_own_pipeline_retrains_with_the_deployed_sources(builder: Use
     given = {item["Name"]: item["Value"] for item in found}
     assert given["Trigger"] == "drift"
     assert given["GitCommit"] == source.commit(ROOT)
+
+
+def quicken(user: User, project: str) -> None:
+    """The stack's build trains as its settings say; this one has a minute."""
+    codebuild = user.client("codebuild")
+    (found,) = codebuild.batch_get_projects(names=[project])["projects"]
+    environment = found["environment"]
+    environment["environmentVariables"].append({"name": "SCONES_START_OPTIONS", "value": QUICK})
+    codebuild.update_project(name=project, environment=environment)
 
 
 def followed(user: User, pipeline: str, identity: str, seconds: float) -> Any:
