@@ -62,7 +62,8 @@ class Build:
     """One build of the sources below `source`.
 
     `image` is the environment that the commands start with; over it come the buildspec's own
-    variables, and over those `variables`, the project's and the caller's. `say` gets each line of
+    variables, and over those `variables`, the project's and the caller's. Without `uploads` (a
+    project of NO_ARTIFACTS) the buildspec's artifacts count for nothing. `say` gets each line of
     the log, `on_phase` each phase when it begins (its name) and ends. `stop` may come from any
     thread.
     """
@@ -75,6 +76,7 @@ class Build:
         image: Mapping[str, str],
         variables: Mapping[str, str],
         seconds: float,
+        uploads: bool = True,
         say: Callable[[str], None],
         on_phase: Callable[[str, PhaseResult | None], None] = lambda name, ended: None,
         now: Callable[[], datetime.datetime] = utc_now,
@@ -89,6 +91,7 @@ class Build:
             "CODEBUILD_BUILD_SUCCEEDING": "1",
         }
         self._seconds, self._is_stopping = seconds, False
+        self._uploads = uploads
         self._deadline = float("inf")
         self._outcome = Outcome()
 
@@ -187,7 +190,7 @@ class Build:
                 self._outcome.reports.append(files.report(group, wanted, self._source))
             except BuildspecError as error:
                 self._tell(str(error))  # as on CodeBuild, a missing report fails no build
-        for identifier, wanted in self._spec.artifacts.items():
+        for identifier, wanted in self._spec.artifacts.items() if self._uploads else ():
             found = files.collect(wanted, self._source)
             self._outcome.artifacts[identifier] = found
             if not found:

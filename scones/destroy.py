@@ -118,7 +118,10 @@ def _schedule_key_deletion(alias: str, kms: Any) -> None:
 
 def _delete_logs(prefix: str, logs: Any) -> None:
     """The endpoint's, and the stack's own, which a last line may have brought back."""
-    kinds = ("/aws/lambda/", "/aws/vendedlogs/states/", "/aws/sagemaker/Endpoints/")
+    kinds = (
+        *("/aws/lambda/", "/aws/vendedlogs/states/", "/aws/sagemaker/Endpoints/"),
+        "/aws/codebuild/",
+    )
     for start in (f"{kind}{prefix}" for kind in kinds):
         pages = logs.get_paginator("describe_log_groups").paginate(logGroupNamePrefix=start)
         for group in [item["logGroupName"] for page in pages for item in page["logGroups"]]:

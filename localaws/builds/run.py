@@ -96,6 +96,7 @@ class Run:
             image=self._image(credentials),
             variables={v["name"]: v["value"] for v in given} | self._variables(),
             seconds=60.0 * self.build["timeoutInMinutes"],
+            uploads=self.build["artifacts"].get("type", "NO_ARTIFACTS") != "NO_ARTIFACTS",
             say=self._say,
             on_phase=self._on_phase,
             now=self._context.now,
