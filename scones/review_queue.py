@@ -19,7 +19,6 @@ from monitoring.record_preprocessor import CLASSES
 from scones.answered import NO_IMAGE, picture
 
 HOLD = 900  # seconds that a person may look at one image
-_LOOK = 2  # seconds of a look into the queue; a shorter one may miss what lies there
 _FIELDS = {"s3_bucket", "s3_key", "inference_id", "inferences", "predicted_class"}
 
 
@@ -56,6 +55,7 @@ class Review:
     side: int
     write: Callable[[list[tuple[str, str]]], Any]
     known: set[str] = field(default_factory=set)
+    look_seconds: int = 2  # into the queue; a shorter look may miss what lies there
     labelled: int = 0
     _held: list[Item] = field(default_factory=list)
 
@@ -66,7 +66,7 @@ class Review:
                 QueueUrl=self.queue_url,
                 MaxNumberOfMessages=1,
                 VisibilityTimeout=HOLD,
-                WaitTimeSeconds=_LOOK,
+                WaitTimeSeconds=self.look_seconds,
             )
             messages = answer.get("Messages")
             if not messages:

@@ -60,7 +60,7 @@ class Desk:
 
     def session(self, *known: str, write: Any = None) -> Review:
         keep = write or self.labels.extend
-        return Review(self.url, self.sqs, self.s3, 256, keep, set(known))
+        return Review(self.url, self.sqs, self.s3, 256, keep, set(known), look_seconds=0)
 
     def counts(self) -> tuple[int, int]:
         """How many messages wait, and how many are hidden."""
@@ -75,7 +75,6 @@ def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
     monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.setenv(name, "none")
-    monkeypatch.setattr("scones.review_queue._LOOK", 0)  # nothing comes in while a test looks
     with mock_aws():
         yield Desk()
 
