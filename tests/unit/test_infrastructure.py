@@ -16,6 +16,8 @@ RESOURCES: dict[str, Any] = dict(TEMPLATE["Resources"])
 KEY = {"Fn::GetAtt": ["Key", "Arn"]}
 # Where each type says with which key it keeps what it keeps.
 KEYS = {
+    "AWS::CodeBuild::Project": ["EncryptionKey"],
+    "AWS::CodePipeline::Pipeline": ["ArtifactStore", "EncryptionKey", "Id"],
     "AWS::Lambda::Function": ["KmsKeyArn"],
     "AWS::Logs::LogGroup": ["KmsKeyId"],
     "AWS::S3::Bucket": [
