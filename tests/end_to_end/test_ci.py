@@ -5,6 +5,7 @@ small and the training short.
 """
 
 import json
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,20 @@ def test_a_red_test_ends_the_build_before_anything_is_deployed(builder: User) ->
     assert "The build ended as FAILED. BUILD: Error while executing command" in red.err
     assert "exit status 2" in red.err
     assert builder.client("cloudformation").list_stacks()["StackSummaries"] == []
+
+
+def test_ctrl_c_ends_the_build_and_what_it_started(builder: User, tmp_path: Path) -> None:
+    (tmp_path / "buildspec.yml").write_text(
+        f"version: 0.2\nphases: {{build: {{commands: ['echo $$ > {tmp_path}/pid; sleep 600']}}}}"
+    )
+    process = builder.start("ci", f"--buildspec={tmp_path}/buildspec.yml")
+    until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text().strip())
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 130, out + err
+    assert "STOPPED" in out
+    shell = Path("/proc") / (tmp_path / "pid").read_text().strip()
+    assert not shell.exists()
 
 
 def test_the_build_deploys_trains_and_exports_what_it_made(
