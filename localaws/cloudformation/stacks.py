@@ -117,10 +117,7 @@ class ResourceMap(parsing.ResourceMap):
             self._parsed_resources.pop(name, None)
 
     def delete(self, *, creating: bool = False) -> None:
-        """Deletes the last made first; what fails is tried again when the others are gone.
-
-        `creating`: it is the rollback of a creation, which `RetainExceptOnCreate` outlives not.
-        """
+        """Deletes the last made first, then what failed; `creating`: a creation is rolled back."""
         retained = ("Retain",) if creating else ("Retain", "RetainExceptOnCreate")
         for last_try in (False, True):
             made = [name for name in self._parsed_resources if name in self._resource_json_map]
