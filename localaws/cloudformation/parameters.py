@@ -33,6 +33,18 @@ def check(template: Mapping[str, Any], given: Mapping[str, Any]) -> None:
             raise ValidationError(message=f"Parameter '{name}' {said}")
 
 
+def given_for_update(items: list[dict[str, Any]], before: Mapping[str, Any]) -> dict[str, Any]:
+    """The values of an UpdateStack request, some of them as they were `before`."""
+    return {
+        item["ParameterKey"]: (
+            before.get(item["ParameterKey"])
+            if item.get("UsePreviousValue")
+            else item.get("ParameterValue")
+        )
+        for item in items
+    }
+
+
 def _refusal(value: str, slot: Mapping[str, Any]) -> str | None:
     allowed = [_text(item) for item in slot.get("AllowedValues", [])]
     if allowed and value not in allowed:

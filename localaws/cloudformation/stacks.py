@@ -16,7 +16,9 @@ from moto.cloudformation.parsing import OutputMap
 from moto.utilities.utils import get_partition
 
 from localaws.cloudformation import resources, types
+from localaws.cloudformation.differences import Side, chosen, difference
 from localaws.cloudformation.parameters import check as check_parameters
+from localaws.cloudformation.parameters import given_for_update
 
 log = logging.getLogger(__name__)
 
@@ -69,21 +71,9 @@ class ResourceMap(parsing.ResourceMap):
             condition = resource.get("Condition")
             if condition and not self.lazy_condition_map[condition]:
                 continue
-            lacking = types.unsupported(logical_id, self._chosen(resource))
+            lacking = types.unsupported(logical_id, chosen(resource, self.lazy_condition_map))
             if lacking:
                 raise ResourceFailure(logical_id, resource["Type"], lacking)
-
-    def _chosen(self, resource: dict[str, Any]) -> dict[str, Any]:
-        """The resource without the properties that a condition leaves out."""
-        properties = resource.get("Properties") or {}
-        kept = {name: value for name, value in properties.items() if not self._is_none(value)}
-        return {**resource, "Properties": kept}
-
-    def _is_none(self, value: Any) -> bool:
-        while isinstance(value, dict) and "Fn::If" in value:
-            name, yes, no = value["Fn::If"]
-            value = yes if self.lazy_condition_map[name] else no
-        return bool(value == {"Ref": "AWS::NoValue"})
 
     def update(self, template: dict[str, Any], parameters: dict[str, Any] | None = None) -> None:
         for name in self.build_resource_diff(template, parameters)["Modify"]:
@@ -96,16 +86,38 @@ class ResourceMap(parsing.ResourceMap):
                 raise ResourceFailure(name, new["Type"], reason)
         self.put_back(template, parameters)
 
+    def build_resource_diff(
+        self, other_template: dict[str, Any], parameters: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        after = ResourceMap(
+            self.stack_id,
+            str(self._parsed_resources["AWS::StackName"]),
+            self.input_parameters if parameters is None else parameters,
+            self.tags,
+            self._region_name,
+            self._account_id,
+            other_template,
+            self.cross_stack_resources,
+        )
+        after.load_mapping()
+        after.load_parameters()
+        after.load_conditions()
+        return difference(self._side(), after._side())
+
+    def _side(self) -> Side:
+        conditions = {name: self.lazy_condition_map[name] for name in self.lazy_condition_map}
+        return Side(self._resource_json_map, self.resolved_parameters, conditions)
+
     def put_back(self, template: dict[str, Any], parameters: dict[str, Any] | None) -> None:
         """Makes the resources what the template says, without looking whether that can be done."""
+        gone = self.build_resource_diff(template, parameters)["Remove"]
         with self._made():
             super().update(template, parameters)
+        for name in gone:
+            self._parsed_resources.pop(name, None)
 
     def delete(self, *, creating: bool = False) -> None:
-        """Deletes the last made first; what fails is tried again when the others are gone.
-
-        `creating`: it is the rollback of a creation, which `RetainExceptOnCreate` outlives not.
-        """
+        """Deletes the last made first, then what failed; `creating`: a creation is rolled back."""
         retained = ("Retain",) if creating else ("Retain", "RetainExceptOnCreate")
         for last_try in (False, True):
             made = [name for name in self._parsed_resources if name in self._resource_json_map]
@@ -302,11 +314,8 @@ class Backend(CloudFormationBackend):
         tags: dict[str, str] | None,
     ) -> models.Stack:
         stack = self.get_stack(name)
-        given = {item["ParameterKey"]: item.get("ParameterValue") for item in parameters or []}
-        known = {item["ParameterKey"] for item in parameters or [] if item.get("UsePreviousValue")}
-        before = {key: stack.stack_parameters.get(key) for key in known}
-        body = str(template or stack.template)
-        check_parameters(Stack.parse_template(body), {**given, **before})
+        body = Stack.parse_template(str(template or stack.template))
+        check_parameters(body, given_for_update(parameters or [], stack.stack_parameters))
         return super().update_stack(name, template, role_arn, parameters, tags)
 
     def _publish(self, stack: models.Stack) -> None:

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from tests.deployment_kit import BUCKET, NAME, Site, start
-from tests.end_to_end.conftest import User
 
 ACCOUNT = "123456789012"
 # All that a list operation of a service answers: empty when the environment is gone.
@@ -38,23 +37,23 @@ SHARED_LOGS = {"/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs"}  
 
 
 @pytest.fixture(scope="module")
-def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
-    """A user whose version 1 serves; nothing was trained for it."""
-    site: Site = start(tmp_path_factory.mktemp("destroyed"))
+def used(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Site]:
+    """An environment whose version 1 serves; nothing was trained for it."""
+    site = start(tmp_path_factory.mktemp("destroyed"))
     site.deploy(site.register())
     site.assert_serves(1)
-    yield site.user
+    yield site
     site.user.run("local", "down")
 
 
-def key_arn(user: User) -> str:
-    found = user.client("kms").describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]
+def key_arn(site: Site) -> str:
+    found = site.client("kms").describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]
     return str(found["Arn"])
 
 
-def update(user: User, **changed: str) -> str:
+def update(site: Site, **changed: str) -> str:
     """Changes some of the stack's parameters; its status then."""
-    cloudformation = user.client("cloudformation")
+    cloudformation = site.client("cloudformation")
     stack = cloudformation.describe_stacks(StackName=NAME)["Stacks"][0]
     given = {item["ParameterKey"]: item["ParameterValue"] for item in stack["Parameters"]}
     template = cloudformation.get_template(StackName=NAME)["TemplateBody"]
@@ -74,7 +73,7 @@ def update(user: User, **changed: str) -> str:
     return str(found["StackStatus"])
 
 
-def test_a_network_a_boundary_and_a_retention_reach_what_they_are_for(used: User) -> None:
+def test_a_network_a_boundary_and_a_retention_reach_what_they_are_for(used: Site) -> None:
     boundary = f"arn:aws:iam::{ACCOUNT}:policy/company"
     used.client("iam").create_policy(
         PolicyName="company",
@@ -110,16 +109,16 @@ def test_a_network_a_boundary_and_a_retention_reach_what_they_are_for(used: User
     used.client("iam").delete_policy(PolicyArn=boundary)
 
 
-def test_destroy_asks_before_it_deletes_even_what_only_former_versions_hold(used: User) -> None:
-    command = used.run("destroy")
+def test_destroy_asks_before_it_deletes_even_what_only_former_versions_hold(used: Site) -> None:
+    command = used.user.run("destroy")
     assert command.exit_code == 1
     assert f"{BUCKET} holds objects" in command.out
     assert used.client("s3").head_bucket(Bucket=BUCKET)
 
 
-def test_destroy_leaves_nothing_but_a_key_that_waits_for_its_end(used: User) -> None:
+def test_destroy_leaves_nothing_but_a_key_that_waits_for_its_end(used: Site) -> None:
     key = key_arn(used)
-    used.ok("destroy", "--yes")
+    used.user.ok("destroy", "--yes")
     for service, operation, member in LISTS:
         answer: dict[str, Any] = getattr(used.client(service), operation)()
         left = answer.get(member, [])
@@ -133,7 +132,7 @@ def test_destroy_leaves_nothing_but_a_key_that_waits_for_its_end(used: User) -> 
     assert f"alias/{NAME}" not in [alias["AliasName"] for alias in aliases]
 
 
-def test_what_was_destroyed_can_be_destroyed_again_and_deployed_again(used: User) -> None:
-    assert "is gone" in used.ok("destroy")
-    used.ok("deploy")
-    assert "is gone" in used.ok("destroy")
+def test_what_was_destroyed_can_be_destroyed_again_and_deployed_again(used: Site) -> None:
+    assert "is gone" in used.user.ok("destroy")
+    used.user.ok("deploy")
+    assert "is gone" in used.user.ok("destroy")

@@ -5,41 +5,40 @@ import json
 import pytest
 
 from tests.archives import good_archive
+from tests.deployment_kit import BUCKET, NAME, Site
 from tests.end_to_end.conftest import User
 from tests.end_to_end.test_faults import stage
 from tests.hosting_kit import poll
 
-NAME = "scones-local"
 ACCOUNT = "123456789012"
-BUCKET = f"{NAME}-{ACCOUNT}-us-east-1"
 SHARED_LOGS = {"/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs"}  # of the account
 
 
 @pytest.fixture(scope="module")
-def used(user: User, tmp_path_factory: pytest.TempPathFactory) -> User:
+def used(user: User, tmp_path_factory: pytest.TempPathFactory) -> Site:
     """An environment that has trained, deployed and answered."""
     folder = tmp_path_factory.mktemp("data")
     url = stage(user, good_archive(folder / "good.tar.gz", train=60))
     user.ok("pipeline", "start", "--wait", "--data-url", url, "-p", "Epochs=12")
     user.ok("models", "approve", "1", "--wait")
     user.ok("replay", "-n", "4")
-    return user
+    return Site(user)
 
 
-def key_arn(user: User) -> str:
-    found = user.client("kms").describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]
+def key_arn(site: Site) -> str:
+    found = site.client("kms").describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]
     return str(found["Arn"])
 
 
-def keys_of_objects(user: User, prefix: str) -> set[str | None]:
+def keys_of_objects(site: Site, prefix: str) -> set[str | None]:
     """With which key each object below a prefix is encrypted."""
-    s3 = user.client("s3")
+    s3 = site.client("s3")
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
     names = [item["Key"] for page in pages for item in page.get("Contents", [])]
     return {s3.head_object(Bucket=BUCKET, Key=name).get("SSEKMSKeyId") for name in names}
 
 
-def test_the_buckets_default_is_the_stacks_key_and_plain_http_is_refused(used: User) -> None:
+def test_the_buckets_default_is_the_stacks_key_and_plain_http_is_refused(used: Site) -> None:
     s3 = used.client("s3")
     (rule,) = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
     assert rule["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] == key_arn(used)
@@ -52,12 +51,12 @@ def test_the_buckets_default_is_the_stacks_key_and_plain_http_is_refused(used: U
 
 
 @pytest.mark.parametrize("prefix", ["raw/", "code/", "executions/", "capture/"])
-def test_what_people_jobs_and_the_capture_write_is_under_the_key(used: User, prefix: str) -> None:
+def test_what_people_jobs_and_the_capture_write_is_under_the_key(used: Site, prefix: str) -> None:
     poll(lambda: keys_of_objects(used, prefix), 60)
     assert keys_of_objects(used, prefix) == {key_arn(used)}
 
 
-def test_jobs_have_encrypted_volumes_and_everything_that_bills_is_tagged(used: User) -> None:
+def test_jobs_have_encrypted_volumes_and_everything_that_bills_is_tagged(used: Site) -> None:
     sagemaker = used.client("sagemaker")
     (training,) = sagemaker.list_training_jobs()["TrainingJobSummaries"]
     job = sagemaker.describe_training_job(TrainingJobName=training["TrainingJobName"])
@@ -76,7 +75,7 @@ def test_jobs_have_encrypted_volumes_and_everything_that_bills_is_tagged(used: U
         assert (tags["stack"], tags["cost-centre"]) == (NAME, "scones"), arn
 
 
-def test_queues_topic_logs_functions_and_workflows_use_the_key(used: User) -> None:
+def test_queues_topic_logs_functions_and_workflows_use_the_key(used: Site) -> None:
     key = key_arn(used)
     sqs, topics = used.client("sqs"), used.client("sns").list_topics()["Topics"]
     for url in sqs.list_queues()["QueueUrls"]:
@@ -97,7 +96,7 @@ def test_queues_topic_logs_functions_and_workflows_use_the_key(used: User) -> No
         assert found["encryptionConfiguration"]["kmsKeyId"] == key
 
 
-def test_the_budget_rings_the_topic(used: User) -> None:
+def test_the_budget_rings_the_topic(used: Site) -> None:
     budgets = used.client("budgets")
     budget = budgets.describe_budget(AccountId=ACCOUNT, BudgetName=NAME)["Budget"]
     assert budget["CostFilters"] == {"TagKeyValue": [f"user:stack${NAME}"]}
