@@ -180,21 +180,23 @@ def propose(request: dict[str, Any], cloudformation: Any, wait_seconds: float) -
         raise StackError(_sentence(name, error, cloudformation)) from error
     try:
         cloudformation.get_waiter("change_set_create_complete").wait(
-            ChangeSetName=arn, WaiterConfig={"Delay": wait_seconds, "MaxAttempts": 360}
+            ChangeSetName=arn,
+            StackName=name,  # IAM decides by the stack, which the change set's ARN does not tell
+            WaiterConfig={"Delay": wait_seconds, "MaxAttempts": 360},
         )
     except WaiterError as error:
-        found = cloudformation.describe_change_set(ChangeSetName=arn)
-        cloudformation.delete_change_set(ChangeSetName=arn)
+        found = cloudformation.describe_change_set(ChangeSetName=arn, StackName=name)
+        cloudformation.delete_change_set(ChangeSetName=arn, StackName=name)
         reason = found.get("StatusReason", "")
         if "didn't contain changes" in reason or "No updates" in reason:
             return None
         raise StackError(f"Stack {name!r}: {reason or error}.") from error
-    return ChangeSet(name, arn, creates, tuple(_changes(arn, cloudformation)))
+    return ChangeSet(name, arn, creates, tuple(_changes(name, arn, cloudformation)))
 
 
-def _changes(arn: str, cloudformation: Any) -> list[Change]:
+def _changes(name: str, arn: str, cloudformation: Any) -> list[Change]:
     found: list[Change] = []
-    request = {"ChangeSetName": arn}
+    request = {"ChangeSetName": arn, "StackName": name}
     while True:
         page = cloudformation.describe_change_set(**request)
         for item in page.get("Changes", []):
@@ -216,7 +218,7 @@ def execute(proposal: ChangeSet, cloudformation: Any, wait_seconds: float) -> No
     """Carries a change set out and waits for the stack. Raises StackError."""
     waiter = "stack_create_complete" if proposal.creates else "stack_update_complete"
     try:
-        cloudformation.execute_change_set(ChangeSetName=proposal.arn)
+        cloudformation.execute_change_set(ChangeSetName=proposal.arn, StackName=proposal.stack_name)
         wait(waiter, proposal.stack_name, cloudformation, wait_seconds)
     except ClientError as error:
         raise StackError(_sentence(proposal.stack_name, error, cloudformation)) from error
@@ -224,7 +226,7 @@ def execute(proposal: ChangeSet, cloudformation: Any, wait_seconds: float) -> No
 
 def discard(proposal: ChangeSet, cloudformation: Any) -> None:
     """Deletes a change set, and the empty stack that came with one for a new stack."""
-    cloudformation.delete_change_set(ChangeSetName=proposal.arn)
+    cloudformation.delete_change_set(ChangeSetName=proposal.arn, StackName=proposal.stack_name)
     if proposal.creates:
         cloudformation.delete_stack(StackName=proposal.stack_name)
 
