@@ -41,6 +41,10 @@ KEPT: dict[tuple[str, str], str] = {
     ("RollBackDeploymentRole", "sagemaker:CreateEndpoint|states:CreateStateMachineAlias"): "who"
     " deletes the endpoint or the alias during a deployment gets them back",
     ("UpdateEndpointRole", "sagemaker:DeleteEndpoint"): "an endpoint that failed is made anew",
+    ("MonitoringHourRole", "sqs:SendMessage"): "the schedule cannot call its function: see below",
+    ("MonitoringRole", "kms:GenerateDataKey"): "what the schedule's job writes under the key;"
+    " localaws does not hand the key on to that job",
+    ("PublishMonitoringRole", "kms:Decrypt"): "reads what the schedule's job wrote under the key",
     ("(Plan|SmokeTest|PublishMonitoring).*", "s3:ListBucket"): "a missing object is told from a"
     " forbidden one",
 }
