@@ -41,8 +41,16 @@ def invoke(aws: Any, name: str, event: Any = None, **settings: Any) -> tuple[Any
 
 
 def make_queue(aws: Any, name: str, **attributes: str) -> tuple[str, str]:
-    """The URL and the ARN of a new queue."""
+    """The URL and the ARN of a new queue, to which the services of AWS may send."""
     sqs = aws.client("sqs")
+    statement = {
+        "Effect": "Allow",
+        "Principal": {"Service": ["events.amazonaws.com", "sns.amazonaws.com"]},
+        "Action": "sqs:SendMessage",
+        "Resource": f"arn:aws:sqs:us-east-1:{aws.account}:{name}",
+    }
+    policy = json.dumps({"Version": "2012-10-17", "Statement": [statement]})
+    attributes = {"Policy": policy, **attributes}
     url = sqs.create_queue(QueueName=name, Attributes=attributes)["QueueUrl"]
     found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["QueueArn"])
     return url, found["Attributes"]["QueueArn"]

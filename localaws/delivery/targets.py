@@ -112,6 +112,8 @@ class Targets:
         if kind == "logs":
             given = {member: arn.split(":log-group:")[1].removesuffix(":*"), "logStreamName": "*"}
         if not sender.role_arn:
+            if kind == "lambda" and self._guard.resources.of("lambda:", arn) is None:
+                return  # there is no such function: the call says so
             session = self._guard.as_service(sender.service)
         elif self._guard.trusts(sender.role_arn, sender.service, sender.source_arn):
             session = self._guard.as_role(sender.role_arn, sender.service.partition(".")[0])

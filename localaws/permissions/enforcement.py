@@ -18,6 +18,7 @@ from localaws.permissions.principal import Rejected, Session
 
 _CREDENTIAL = re.compile(r"Credential=(?P<key>[^/,]+)/\d{8}/[^/,]*/(?P<service>[^/,]+)/aws4_req")
 _FORM = "application/x-www-form-urlencoded"
+_MOTO = ("/moto-api", "/latest/", "/favicon.ico")  # no bucket's: refused further on, by name
 _LONGEST_BODY = 1 << 20  # bytes of a list of objects to delete, the only body of S3 that is read
 
 
@@ -58,7 +59,8 @@ class Enforcement:
         if session is not None or service != "s3":
             return session
         if not key:
-            return principals.anonymous()
+            is_moto = environ["PATH_INFO"].startswith(_MOTO)
+            return None if is_moto else principals.anonymous()
         name = s3_actions.bucket_of(environ)
         return principals.administrator() if self._guard.has_policy(name) else None
 

@@ -82,7 +82,9 @@ class ResourcePolicies:
     def _lambda(self, resource: str) -> str | None:
         parts = resource.split(":")
         record = self._context.store.get(FUNCTION, parts[6]) if len(parts) > 6 else None
-        policies = (record or {}).get("policies", {})
+        if record is None:
+            return None  # there is no such function
+        policies = record["policies"]
         qualifier = parts[7] if len(parts) > 7 else "$LATEST"
         statements = [*(policies.get(qualifier) or {"statements": {}})["statements"].values()]
         return json.dumps({"Version": "2012-10-17", "Statement": statements}, sort_keys=True)

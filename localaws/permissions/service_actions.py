@@ -77,6 +77,8 @@ def states(place: Place, operation: str, given: Parameters) -> Iterator[Need]:
             keys: Keys = {**need.keys, "states:statemachinequalifier": parts[7]}
             need = Need(need.action, ":".join(parts[:7]), keys)
         yield need
+        if given.get("publish") and need.action.endswith("StateMachine"):
+            yield Need("states:PublishStateMachineVersion", need.resource)
 
 
 _EVENTS = table(

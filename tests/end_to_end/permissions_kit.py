@@ -12,7 +12,6 @@ from typing import Any
 
 from localaws.permissions.record import Entry, read
 from tests import deployment_kit as kit
-from tests.archives import good_archive
 from tests.deployment_kit import BUCKET, NAME, Json, Site
 from tests.end_to_end.conftest import User
 from tests.end_to_end.test_faults import stage
@@ -122,13 +121,13 @@ class Life:
         return dict(poll(ended, 90))
 
     def stop(self, archive: Path) -> None:
-        """Stops two executions of the pipeline: one while it prepares, one while it trains."""
-        other = good_archive(archive.with_name("other.tar.gz"), train=59)
-        self.stop_at("Prepare", stage(self.user, other))
-        self.stop_at("Train", stage(self.user, archive))
+        """Stops two executions of the pipeline: one while it trains, one while it evaluates."""
+        url = stage(self.user, archive)
+        self.stop_at("Train", url, epochs=60)
+        self.stop_at("Evaluate", url, epochs=2)
 
-    def stop_at(self, step: str, url: str) -> None:
-        self.user.ok("pipeline", "start", "--data-url", url, "-p", "Epochs=60")
+    def stop_at(self, step: str, url: str, epochs: int) -> None:
+        self.user.ok("pipeline", "start", "--data-url", url, "-p", f"Epochs={epochs}")
         sagemaker = self.client("sagemaker")
         newest = sagemaker.list_pipeline_executions(PipelineName=f"{NAME}-training")
         arn = newest["PipelineExecutionSummaries"][0]["PipelineExecutionArn"]
@@ -158,6 +157,7 @@ class Life:
         scheduler.update_schedule(
             Name=own["Name"],
             ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})",
+            State="ENABLED",
             FlexibleTimeWindow={"Mode": "OFF"},
             Target=own["Target"],
         )

@@ -29,7 +29,15 @@ PASS = json.dumps({"StartAt": "P", "States": {"P": {"Type": "Pass", "End": True}
 def telling(aws: LocalAws, name: str) -> tuple[str, str]:
     """The ARN of a function, and the URL of the queue to which it tells its events."""
     url, _ = make_queue(aws, f"{name}-told")
-    return make_function(aws, name, TELL, Environment={"Variables": {"QUEUE": url}}), url
+    arn = make_function(aws, name, TELL, Environment={"Variables": {"QUEUE": url}})
+    for service in ("events", "sns"):
+        aws.client("lambda").add_permission(
+            FunctionName=name,
+            StatementId=service,
+            Action="lambda:InvokeFunction",
+            Principal=f"{service}.amazonaws.com",
+        )
+    return arn, url
 
 
 def make_rule(aws: LocalAws, name: str, target: dict[str, Any], **rule: Any) -> None:

@@ -10,6 +10,8 @@ import botocore.config
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.functions_kit import make_queue
+
 
 def refusal(action: Any, **request: Any) -> tuple[int, str, str]:
     """The status, code and message that a call is refused with."""
@@ -152,8 +154,7 @@ def test_a_job_may_only_take_a_role_that_trusts_sagemaker(local_aws: Any) -> Non
 
 def test_a_registered_model_is_announced_on_the_event_bus(local_aws: Any) -> None:
     sqs, events = local_aws.client("sqs"), local_aws.client("events")
-    queue = sqs.create_queue(QueueName="announcements")["QueueUrl"]
-    arn = "arn:aws:sqs:us-east-1:123456789012:announcements"
+    queue, arn = make_queue(local_aws, "announcements")
     pattern = {"detail-type": ["SageMaker Model Package State Change"]}
     events.put_rule(Name="registered", EventPattern=json.dumps(pattern))
     events.put_targets(Rule="registered", Targets=[{"Id": "queue", "Arn": arn}])

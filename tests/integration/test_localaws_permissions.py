@@ -9,7 +9,7 @@ from botocore.exceptions import ClientError
 
 from localaws.permissions.record import read
 from tests.conftest import LocalAws
-from tests.functions_kit import invoke, make_function, make_queue, receive, until
+from tests.functions_kit import invoke, make_function, receive, until
 from tests.hosting_kit import poll
 from tests.roles import as_role, make_role, may
 from tests.unit.job_kit import processing_input, processing_outputs, processing_request
@@ -291,7 +291,7 @@ def test_a_rule_reaches_what_its_targets_policy_lets_it_and_else_its_dead_letter
     aws: Any,
 ) -> None:
     events, sqs = aws.client("events"), aws.client("sqs")
-    target, dead = make_queue(aws, "target")[0], make_queue(aws, "dead")[0]
+    target, dead = (sqs.create_queue(QueueName=name)["QueueUrl"] for name in ("target", "dead"))
     rule = events.put_rule(Name="guarded", EventPattern='{"source": ["tests"]}')["RuleArn"]
     queues = f"arn:aws:sqs:us-east-1:{ACCOUNT}"
 
