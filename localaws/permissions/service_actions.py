@@ -4,6 +4,7 @@ https://docs.aws.amazon.com/service-authorization/latest/reference/
 """
 
 from collections.abc import Iterator
+from typing import Any
 
 from localaws.permissions import sagemaker_actions
 from localaws.permissions.actions import Keys, Need, NotKnown, Parameters, Place, Rule, every, table
@@ -237,17 +238,35 @@ CLOUDFORMATION = table(
     passed_to="cloudformation.amazonaws.com",
     tag="TagResource",
 )
-CODEBUILD = table(
+_PROJECTS = table(
     "codebuild",
     {
         "(Create|Update|Delete)Project": "project/{name}",
         "(StartBuild|ListBuildsForProject)": "project/{projectName}",
         "BatchGetProjects": "project/{names}",
-        "(BatchGetBuilds|StopBuild|RetryBuild|.*Report.*)": "project/*",
+        "BatchGetBuilds": "project/{ids}",
+        "(StopBuild|RetryBuild)": "project/{id}",
+        ".*Report.*": "project/*",
         "List.*": "*",
     },
     passed_to="codebuild.amazonaws.com",
 )
+
+
+def codebuild(place: Place, operation: str, given: Parameters) -> Iterator[Need]:
+    """A build is its project's, whose name is the first part of the build's id."""
+
+    def project(build_id: Any) -> str:
+        return str(build_id).rpartition("/")[2].partition(":")[0]
+
+    given = dict(given)
+    if isinstance(given.get("ids"), list):
+        given["ids"] = sorted({project(build_id) for build_id in given["ids"]})
+    if "id" in given:
+        given["id"] = project(given["id"])
+    yield from _PROJECTS(place, operation, given)
+
+
 CODEPIPELINE = table(
     "codepipeline",
     {
@@ -274,7 +293,7 @@ RULES: dict[str, Rule] = {
     "sts": sts,
     "kms": KMS,
     "cloudformation": CLOUDFORMATION,
-    "codebuild": CODEBUILD,
+    "codebuild": codebuild,
     "codepipeline": CODEPIPELINE,
 }
 
