@@ -149,7 +149,7 @@ class Guard:
             "kms:encryptioncontext:aws:s3:arn": object_arn,
         }
         if call.is_read:
-            found = bucket.keys.get(call.key)
+            found = _version(bucket, call)
             key = found.kms_key_id if found is not None and _is_kms(found.encryption) else None
             return [Need("kms:Decrypt", str(key), keys)] if _is_own(key) else []
         if call.method not in ("PUT", "POST") or not call.query.keys() <= _WRITES:
@@ -175,6 +175,14 @@ def sentence(arn: str, need: Need, because: str) -> str:
 
 _WRITES = frozenset({"uploads", "partNumber", "uploadId", "x-id"})
 _PARTS = frozenset({"uploads", "partNumber"})
+
+
+def _version(bucket: Any, call: S3Call) -> Any:
+    """The object version that is read; None where there is none, or a delete marker."""
+    wanted = call.query.get("versionId")
+    versions = bucket.keys.getlist(call.key, [])
+    chosen = [v for v in versions if str(v.version_id) == wanted] if wanted else versions[-1:]
+    return next((v for v in chosen if hasattr(v, "encryption")), None)
 
 
 def _is_kms(encryption: str | None) -> bool:

@@ -84,7 +84,13 @@ Resources:
     Type: AWS::KMS::Key
     Properties:
       EnableKeyRotation: true
-      KeyPolicy: {Version: 2012-10-17, Statement: []}
+      KeyPolicy:
+        Version: 2012-10-17
+        Statement:
+          - Effect: Allow
+            Principal: {AWS: !Sub "arn:${AWS::Partition}:iam::${AWS::AccountId}:root"}
+            Action: [kms:GenerateDataKey, kms:Decrypt]
+            Resource: "*"
   KeyName:
     Type: AWS::KMS::Alias
     Properties: {AliasName: !Sub "alias/${Name}", TargetKeyId: !Ref Key}

@@ -16,6 +16,7 @@ import pytest
 from PIL import Image
 
 from tests.conftest import LocalAws
+from tests.functions_kit import make_queue
 from tests.hosting_kit import archive, canary, capture_config, config_request, model_request, poll
 from tests.roles import make_role
 
@@ -278,14 +279,13 @@ def test_calls_errors_and_latencies_are_metrics(account: Account) -> None:
 
 def test_a_change_of_status_is_announced_in_upper_case(account: Account) -> None:
     sqs, events = account.aws.client("sqs"), account.aws.client("events")
-    queue = sqs.create_queue(QueueName="endpoint-events")["QueueUrl"]
+    queue, arn = make_queue(account.aws, "endpoint-events")
     pattern = {
         "source": ["aws.sagemaker"],
         "detail-type": ["SageMaker Endpoint State Change"],
         "detail": {"EndpointStatus": ["IN_SERVICE"]},
     }
     events.put_rule(Name="endpoints", EventPattern=json.dumps(pattern))
-    arn = f"arn:aws:sqs:us-east-1:{account.aws.account}:endpoint-events"
     events.put_targets(Rule="endpoints", Targets=[{"Id": "queue", "Arn": arn}])
     name = account.serve(archive())
     (message,) = poll(lambda: sqs.receive_message(QueueUrl=queue).get("Messages"))
