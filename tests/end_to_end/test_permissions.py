@@ -35,16 +35,22 @@ KEPT: dict[tuple[str, str], str] = {
     ("PublishInferenceWorkflowRole", "iam:PassRole"): "UpdateStateMachine depends on it, also when"
     " the role stays as it is",
     ("EndpointRole", "s3:ListBucket"): "in SageMaker's list of permissions for CreateModel",
-    ("EndpointRole", "kms:Decrypt"): "the instances' volumes; localaws encrypts nothing",
+    ("JobBasics", "kms:CreateGrant"): "the instances' volumes, which localaws does not encrypt",
+    (
+        "(ModelPackageChanged|MonitoringHour|PlanDeployment|PublishInferenceWorkflow|QueueForReview"
+        "|PublishMonitoring|StartMonitoring)Role|WorkflowBasics",
+        "kms:.*",
+    ): "messages in queues and definitions of workflows, which localaws does not encrypt",
+    ("Retraining(Day|Build)?Role", ".*"): "nothing retrains in this life; test_ci does, with them",
+    ("RequestRetrainingRole", "codepipeline:StartPipelineExecution|sqs:SendMessage"): "as above",
     ("UpdateEndpointRole", "cloudwatch:DescribeAlarms"): "SageMaker looks at the canary's alarms"
     " for the caller",
-    ("RollBackDeploymentRole", "sagemaker:CreateEndpoint|states:CreateStateMachineAlias"): "who"
-    " deletes the endpoint or the alias during a deployment gets them back",
+    (
+        "RollBackDeploymentRole",
+        "sagemaker:(CreateEndpoint|AddTags)|states:CreateStateMachineAlias",
+    ): "who deletes the endpoint or the alias during a deployment gets them back",
     ("UpdateEndpointRole", "sagemaker:DeleteEndpoint"): "an endpoint that failed is made anew",
     ("MonitoringHourRole", "sqs:SendMessage"): "the schedule cannot call its function: see below",
-    ("MonitoringRole", "kms:GenerateDataKey"): "what the schedule's job writes under the key;"
-    " localaws does not hand the key on to that job",
-    ("PublishMonitoringRole", "kms:Decrypt"): "reads what the schedule's job wrote under the key",
     ("(Plan|SmokeTest|PublishMonitoring).*", "s3:ListBucket"): "a missing object is told from a"
     " forbidden one",
 }
