@@ -3,6 +3,8 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Test processes share the cores: torch's threads must not spin while they wait for each other.
+PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt
 
 .PHONY: demo test lint bench clean
@@ -13,8 +15,8 @@ demo: .venv/local           ## the whole loop on this machine
 
 test: .venv/test            ## proves it
 	$(MAKE) --no-print-directory lint
-	$(BIN)/python -m pytest tests/end_to_end/test_demo.py # alone: it trains on all cores
-	$(BIN)/python -m pytest -n 3 --dist loadfile --ignore tests/end_to_end/test_demo.py
+	$(PYTEST) tests/end_to_end/test_demo.py # alone: it trains on all cores
+	$(PYTEST) -n 3 --dist loadfile --ignore tests/end_to_end/test_demo.py
 
 lint: .venv/test
 	$(BIN)/ruff check .
