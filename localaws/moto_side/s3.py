@@ -10,6 +10,7 @@ object or the new one.
 
 import datetime
 import json
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -139,25 +140,32 @@ _PLAIN: dict[str, Any] = {
 
 
 class KeyStore(_VersionedKeyStore):
-    """The keys of one bucket, each a list of versions."""
+    """The keys of one bucket, each a list of versions.
+
+    One change at a time: what two replaced at once would else keep its bytes for ever.
+    """
 
     def __init__(self, bucket: str) -> None:
         super().__init__()
         self._bucket = bucket
+        self._changing = threading.RLock()
 
     def __setitem__(self, key: str, value: Any) -> None:
-        super().__setitem__(key, value)
+        with self._changing:
+            super().__setitem__(key, value)
         here.journal.touch("object", self._bucket, key)
 
     def setlist(self, key: Any, list_: Any) -> None:
-        super().setlist(key, list_)
+        with self._changing:
+            super().setlist(key, list_)
         here.journal.touch("object", self._bucket, key)
 
     def pop(self, key: str) -> None:  # type: ignore[override]  # moto's returns nothing either
-        for version in self.getlist(key, []):
-            if isinstance(version, Key):
-                version.dispose()
-        dict.pop(self, key)
+        with self._changing:
+            for version in self.getlist(key, []):
+                if isinstance(version, Key):
+                    version.dispose()
+            dict.pop(self, key)
         here.journal.touch("object", self._bucket, key)
 
     def restore(self, key: str, versions: list[Any]) -> None:
