@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -84,11 +84,14 @@ def test_a_run_at_once_finds_what_is_wrong_and_the_alarm_rings(watched: User) ->
 
 
 def test_the_schedulers_hour_is_looked_at_once_however_often_it_is_told(watched: User) -> None:
-    event = {"time": (datetime.now(UTC) + timedelta(hours=1)).isoformat()}
+    # The hour of the traffic: this one, unless it has ended meanwhile.
+    seen = max(record["eventMetadata"]["inferenceTime"] for record in captured(watched))
+    moment = datetime.fromisoformat(seen)
+    event = {"time": (moment + timedelta(hours=1)).isoformat()}
     first = call(watched, event)
     assert first["started"], first
     assert call(watched, event)["execution_arn"] == first["execution_arn"]
-    hour = (datetime.now(UTC) + timedelta(hours=1)).strftime("%Y/%m/%d/%H")
+    hour = (moment + timedelta(hours=1)).strftime("%Y/%m/%d/%H")
     assert first["output_url"].endswith(f"/monitoring/scones-local/scones-local/{hour}")
     ended = watched.run("pipeline", "watch", first["execution_arn"], "--json")
     assert ended.json["status"] == "Succeeded"
