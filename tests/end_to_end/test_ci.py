@@ -5,6 +5,7 @@ small and the training short.
 """
 
 import json
+import re
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -68,7 +69,7 @@ def test_the_build_deploys_trains_and_exports_what_it_made(
         SCONES_START_OPTIONS=QUICK,
     )
     assert built.exit_code == 0, built.out + built.err
-    assert "11 SUCCEEDED" in built.out
+    assert re.search(r"\b[1-9]\d* SUCCEEDED", built.out), built.out  # of the tests' report
     arn = exported(built.out, "MODEL_PACKAGE_ARN")
     package = builder.client("sagemaker").describe_model_package(ModelPackageName=arn)
     metadata = package["CustomerMetadataProperties"]
