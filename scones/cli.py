@@ -6,6 +6,7 @@ import sys
 from typing import Any, NoReturn
 
 import click
+from botocore.exceptions import ClientError
 
 from monitoring.ground_truth import GroundTruthError
 from pipelines.check import DefinitionError
@@ -64,6 +65,8 @@ class SconesGroup(click.Group):
             return super().invoke(context)
         except tuple(EXIT_CODES) as error:
             fail(str(error), EXIT_CODES[type(error)])
+        except ClientError as error:  # AWS says what it refused, to whom and why
+            fail(str(error), FAILED)
         except KeyboardInterrupt:
             fail("Interrupted.", INTERRUPTED)
 
