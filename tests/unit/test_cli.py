@@ -79,13 +79,11 @@ def test_status_of_what_does_not_run_is_said_and_is_an_exit_code(scones: Any) ->
 
 
 def test_what_aws_refuses_ends_with_the_words_of_aws_and_no_traceback() -> None:
-    group = SconesGroup()
-
     def refused() -> None:
         words = {"Error": {"Code": "AccessDenied", "Message": "Fry may not perform: s3:PutObject"}}
         raise ClientError(words, "PutObject")
 
-    group.callback, group.invoke_without_command = refused, True
+    group = SconesGroup(callback=refused, invoke_without_command=True)
     result = CliRunner().invoke(group)
     assert result.exit_code == 1
     assert "Fry may not perform: s3:PutObject" in result.output
