@@ -128,6 +128,7 @@ def from_settings(settings: Settings) -> dict[str, Any]:
         "AccessLogBucket": account.access_log_bucket,
         "SubnetIds": ",".join(settings.network.subnets),
         "SecurityGroupIds": ",".join(settings.network.security_groups),
+        "VpcId": settings.network.vpc,
         "PermissionsBoundary": account.permissions_boundary,
         "CostCentre": account.cost_centre,
         "MonthlyBudget": account.monthly_dollars,

@@ -186,6 +186,26 @@ def test_every_function_goes_into_the_vpc_when_there_is_one() -> None:
         assert {condition for condition, *_ in behind} == {"InVpc"}
 
 
+def test_retraining_builds_go_into_the_vpc_that_is_named_and_into_no_other() -> None:
+    none = {"Ref": "AWS::NoValue"}
+    inside = {name: {"Ref": name} for name in ("VpcId", "SecurityGroupIds")}
+    inside["Subnets"] = {"Ref": "SubnetIds"}
+    project = RESOURCES["RetrainingBuild"]["Properties"]
+    assert project["VpcConfig"] == {"Fn::If": ["BuildsInVpc", inside, none]}
+    document = RESOURCES["RetrainingBuildRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    behind = [s["Fn::If"] for s in document["Statement"] if "Fn::If" in s]
+    assert {condition for condition, *_ in behind} == {"BuildsInVpc"}
+    network = {"subnet/", "security-group/"}
+    for _, statement, _ in behind:
+        resources = {str(r) for r in listed(statement["Resource"])}
+        if any(kind in resource for kind in network for resource in resources):
+            assert "vpc/${VpcId}" in str(statement["Condition"]["ArnEquals"]["ec2:Vpc"])
+    handed = [s for _, s, _ in behind if "ec2:CreateNetworkInterfacePermission" in s["Action"]]
+    assert [s["Condition"] for s in handed] == [
+        {"StringEquals": {"ec2:AuthorizedService": "codebuild.amazonaws.com"}}
+    ]
+
+
 def test_every_alarm_and_the_budget_tell_somebody() -> None:
     for name, properties in of("AWS::CloudWatch::Alarm").items():
         assert {"Ref": "Topic"} in properties["AlarmActions"], name
