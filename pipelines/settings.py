@@ -109,6 +109,7 @@ class Network(_Section):
 class Retention(_Section):
     capture_days: int = pydantic.Field(ge=1, le=3650)
     execution_days: int = pydantic.Field(ge=0, le=3650)
+    decision_days: int = pydantic.Field(ge=2, le=3650)
     noncurrent_days: int = pydantic.Field(ge=1, le=3650)
 
 

@@ -124,6 +124,7 @@ def from_settings(settings: Settings) -> dict[str, Any]:
         "MonitoringInstanceType": monitoring.instance_type,
         "CaptureRetentionDays": retention.capture_days,
         "ExecutionRetentionDays": retention.execution_days,
+        "DecisionRetentionDays": retention.decision_days,
         "NoncurrentRetentionDays": retention.noncurrent_days,
         "AccessLogBucket": account.access_log_bucket,
         "SubnetIds": ",".join(settings.network.subnets),

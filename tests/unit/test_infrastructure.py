@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from cfnlint import decode  # type: ignore[import-untyped]  # ships no types
 
+from lambdas.retraining import DECISIONS, RUNS
 from pipelines.settings import load
+from scones import labelled
 
 TEMPLATE, _problems = decode.decode(
     str(Path(__file__).resolve().parents[2] / "infra" / "scones.yaml")
@@ -133,6 +135,17 @@ def test_the_bucket_can_give_back_what_was_overwritten_and_forgets_in_time() -> 
     assert days["executions"] == {"Ref": "ExecutionRetentionDays"}
     noncurrent = {"NoncurrentDays": {"Ref": "NoncurrentRetentionDays"}}
     assert noncurrent in [rule.get("NoncurrentVersionExpiration") for rule in rules]
+    assert days["retraining-decisions"] == {"Ref": "DecisionRetentionDays"}
+
+
+def test_labels_runs_and_data_never_end_by_their_age() -> None:
+    """The newest set of labelled images may be old, and hold what is nowhere else any more."""
+    rules = RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    rules = [rule["Fn::If"][1] if "Fn::If" in rule else rule for rule in rules]
+    ending = {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
+    assert ending == {"capture/", "executions/", DECISIONS}
+    for kept in (RUNS, labelled.PREFIX, labelled.NEWEST, "ground-truth/", "raw/"):
+        assert not [prefix for prefix in ending if kept.startswith(prefix)], kept
 
 
 def test_every_log_ends() -> None:
