@@ -33,6 +33,7 @@ def test_an_unknown_environment_names_those_that_there_are() -> None:
         ("retraining: {cool_down_hours: 0}", r"retraining\.cool_down_hours"),
         ("retraining: {runs_a_day: 25}", r"retraining\.runs_a_day"),
         ("retraining: {triggers_without_labels: [labels]}", r"retraining\.triggers_without_labels"),
+        ("network: {vpc: vpc-12345678}", "give subnets and security_groups too"),
         ("- a list", "must hold a mapping"),
         ("gate: {", "not valid YAML"),
     ],
