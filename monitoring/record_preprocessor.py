@@ -431,21 +431,18 @@ def decoded(png: Png) -> Picture:
 
 
 def _planes(png: Png, rows: bytes, width: int, stride: int) -> Planes:
-    count = _SAMPLES[png.colour]
-    step = max(1, count * png.depth // 8)
-    data = _unfiltered(rows, stride, step, step * (count - (count in (2, 4))) // count)
+    count, size = _SAMPLES[png.colour], max(1, png.depth // 8)
+    seen = range(0, size * (count - (count in (2, 4))), size)  # no opacity, and no low bytes
+    planes = _unfiltered(rows, stride, size * count, seen)
     if png.depth < 8:
         table = _unpacking(png.depth, png.colour == 0)
-        lines = (data[at : at + stride] for at in range(0, len(data), stride))
-        data = b"".join(b"".join([table[byte] for byte in line])[:width] for line in lines)
-    elif png.depth == 16:
-        data = data[::2]
+        lines = (planes[0][at : at + stride] for at in range(0, len(planes[0]), stride))
+        planes = [b"".join(b"".join([table[byte] for byte in line])[:width] for line in lines)]
     if png.colour == 3:  # an index beyond the palette is black
         palette = png.palette[:768].ljust(768, b"\0")
-        red, green, blue = (data.translate(palette[colour::3]) for colour in range(3))
-        return red, green, blue
-    first = data[::count]
-    return (first, first, first) if count < 3 else (first, data[1::count], data[2::count])
+        planes = [planes[0].translate(palette[colour::3]) for colour in range(3)]
+    red, green, blue = planes if len(planes) == 3 else planes * 3
+    return red, green, blue
 
 
 @functools.lru_cache(maxsize=8)
@@ -457,73 +454,60 @@ def _unpacking(depth: int, scaled: bool) -> list[bytes]:
     return [bytes((byte >> shift & most) * factor for shift in shifts) for byte in range(256)]
 
 
-def _unfiltered(rows: bytes, stride: int, step: int, seen: int) -> bytes:
-    """Takes the filters off; `step` is the distance to the same sample of the pixel before.
+# Filters. A byte needs those to its left, above it, and in the corner between. So the bytes on a
+# diagonal are done together, lanes of one integer: each row is a step behind the row above. What
+# was done a step ago is then to the left, a lane further above, and another step later the corner.
 
-    Of a pixel's bytes the first `seen` matter; those of its opacity may come out wrong.
-    """
-    filters = (_none, _sub, _up, _average, _paeth)
-    out, before = [], bytes(stride)
-    for at in range(0, len(rows), stride + 1):
-        if rows[at] > 4:
-            raise Damaged(f"it has a row with the unknown filter {rows[at]}")
-        before = filters[rows[at]](rows[at + 1 : at + 1 + stride], before, step, seen)
-        out.append(before)
-    return b"".join(out)
+_BAND_ROWS = 64  # that are worked on at a time
+_USERS = ((1, 3, 4), (2, 3, 4), (4,), (3,))  # filters that use the left, above, corner, their mean
+_USES = tuple(bytes(255 * (number in users) for number in range(256)) for users in _USERS)
 
 
-def _none(row: bytes, before: bytes, step: int, seen: int) -> bytes:
-    return row
+def _unfiltered(rows: bytes, stride: int, step: int, seen: Iterable[int]) -> list[bytes]:
+    """Takes the filters off rows whose pixels have `step` bytes; a plane of each byte in `seen`."""
+    filters, width = rows[:: stride + 1], stride // step
+    if max(filters) > 4:
+        raise Damaged(f"it has a row with the unknown filter {max(filters)}")
+    lines = [rows[at : at + stride] for at in range(1, len(rows), stride + 1)]
+    data = b"".join([bytes(stride), *lines])  # what is above the first row counts as 0
+    planes = [bytearray(data[place::step]) for place in seen]
+    for top in range(0, len(filters), _BAND_ROWS):
+        band = filters[top : top + _BAND_ROWS]
+        if any(band):
+            _unfilter(planes, width, top * width, b"\0" + band)
+    return [bytes(plane[width:]) for plane in planes]
 
 
-@functools.lru_cache(maxsize=8)
-def _halves(count: int) -> tuple[int, int]:
-    return int.from_bytes(b"\x7f" * count, "little"), int.from_bytes(b"\x80" * count, "little")
-
-
-def _add(a: int, b: int, count: int) -> int:
-    """Adds `count` bytes modulo 256, side by side."""
-    low, high = _halves(count)
-    return ((a & low) + (b & low)) ^ ((a ^ b) & high)
-
-
-def _sub(row: bytes, before: bytes, step: int, seen: int) -> bytes:
-    total, count = int.from_bytes(row, "little"), len(row)
-    while step < count:  # sums of 2, 4, 8 … pixels
-        total = _add(total, total << 8 * step, count)
-        step *= 2
-    return total.to_bytes(count, "little")
-
-
-def _up(row: bytes, before: bytes, step: int, seen: int) -> bytes:
-    a, b = int.from_bytes(row, "little"), int.from_bytes(before, "little")
-    return _add(a, b, len(row)).to_bytes(len(row), "little")
-
-
-def _average(row: bytes, before: bytes, step: int, seen: int) -> bytes:
-    out = bytearray(row)
-    for sample in range(seen):
-        left, values = 0, []
-        for x, up in zip(row[sample::step], before[sample::step]):
-            left = (x + (left + up >> 1)) & 255
-            values.append(left)
-        out[sample::step] = bytes(values)
-    return bytes(out)
-
-
-def _paeth(row: bytes, before: bytes, step: int, seen: int) -> bytes:
-    out = bytearray(row)
-    for sample in range(seen):
-        left = corner = 0
-        values = []
-        for x, up in zip(row[sample::step], before[sample::step]):
-            middle = 3 * corner - left - up  # which of the three is nearest to left + up - corner,
-            if left < up:  # with fewer steps than in the specification
-                left = up if middle <= left else left if middle >= up else corner
-            else:
-                left = left if middle <= up else up if middle >= left else corner
-            left = (x + left) & 255
-            corner = up
-            values.append(left)
-        out[sample::step] = bytes(values)
-    return bytes(out)
+def _unfilter(planes: Sequence[bytearray], width: int, start: int, filters: bytes) -> None:
+    """Takes the filters off rows from `start` on, in place; the first has none left."""
+    height, count = len(filters), len(planes) * len(filters)
+    size = 2 * count
+    grid = bytearray(size * (width + height - 1))  # by diagonals
+    places = []  # of each lane: in which plane, where there, and where in the grid
+    for lane in range(count):
+        plane, row = divmod(lane, height)
+        at, first = start + row * width, row * size + 2 * lane
+        there = slice(first, first + (width - 1) * size + 1, size)
+        places.append((planes[plane], slice(at, at + width), there))
+    for samples, here, there in places:
+        grid[there] = samples[here]
+    lefts, aboves, corners, means = (_lanes(filters.translate(use) * len(planes)) for use in _USES)
+    ones = _ones(count)
+    whole, bias = ones * 255, ones << 10
+    done = above = 0
+    for at in range(0, len(grid), size):
+        corner, above, left = above & corners, done << 16 & aboves, done & lefts
+        both = left + above
+        larger = _larger(left, above, ones)
+        smaller = both - larger
+        middle = (
+            3 * corner + bias - both
+        )  # Paeth's choice with fewer steps than in the specification
+        is_smaller = (middle - larger >> 10 & ones) * 255
+        is_larger = (smaller + 2 * bias - middle >> 10 & ones) * 255
+        guess = corner ^ ((corner ^ smaller) & is_smaller) ^ ((corner ^ larger) & is_larger)
+        guess ^= (guess ^ both >> 1) & means
+        done = int.from_bytes(grid[at : at + size], "little") + guess & whole
+        grid[at : at + size] = done.to_bytes(size, "little")
+    for samples, here, there in places:
+        samples[here] = grid[there]
