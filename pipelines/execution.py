@@ -163,7 +163,7 @@ def _steps(execution_arn: str, sagemaker: Any) -> Iterator[Step]:
 def _step(row: dict[str, Any]) -> Step:
     metadata = row.get("Metadata", {})
     kinds = ("ProcessingJob", "TrainingJob", "TransformJob")
-    job = next((metadata[kind] for kind in kinds if kind in metadata), {})
+    job: dict[str, str] = next((metadata[kind] for kind in kinds if kind in metadata), {})
     return Step(
         name=row["StepName"],
         status=row["StepStatus"],
