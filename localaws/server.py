@@ -62,6 +62,7 @@ from localaws.sagemaker.registry import ModelRegistry
 from localaws.sagemaker.service import SageMaker
 from localaws.sagemaker.tags import Tags
 from localaws.sagemaker.training import TrainingJobs
+from localaws.sagemaker.transform import TransformJobs
 from localaws.store import Store
 
 log = logging.getLogger(__name__)
@@ -80,14 +81,17 @@ def build(context: Context, state: MotoState) -> list[Any]:
     training = TrainingJobs(context, runner, announce)
     registry = ModelRegistry(context, events)
     models = Models(context, identity.credentials)
+    transform = TransformJobs(context, runner, models, announce)
     steps = {
         "Processing": processing,
         "Training": training,
         "RegisterModel": registry,
         "Model": models,
+        "Transform": transform,
     }
     pipelines = Pipelines(context, steps, announce=announce)
-    sagemaker = [Tags(context), runner, processing, training, registry, models, pipelines]
+    jobs = [runner, processing, training, transform]
+    sagemaker = [Tags(context), *jobs, registry, models, pipelines]
     host = Host(
         context, identity.credentials, logs, Limits.from_environment(), state.wait_until_loaded
     )

@@ -15,13 +15,15 @@ class StepType:
     """One type of step.
 
     `resource` is the noun of its operations (`Create<resource>`, `Describe<resource>`), or empty
-    for a type that calls nothing; `metadata` its member in a listed step's Metadata.
+    for a type that calls nothing; `metadata` its member in a listed step's Metadata. The request of
+    a type that `has_role` names the job's role; a transform has its model's.
     """
 
     name: str
     metadata: str
     resource: str = ""
     cache_key: tuple[str, ...] = ()
+    has_role: bool = True
 
     @property
     def is_job(self) -> bool:
@@ -59,6 +61,8 @@ STEP_TYPES = {
                 "InputDataConfig",
             ),
         ),
+        # No cache key: what AWS compares for it is not modelled here, so it always runs.
+        StepType("Transform", "TransformJob", "TransformJob", has_role=False),
         StepType("RegisterModel", "RegisterModel", "ModelPackage"),
         StepType("Model", "Model", "Model"),
         StepType("Condition", "Condition"),
@@ -69,7 +73,7 @@ STEP_TYPES = {
 # The other types that SageMaker Pipelines has.
 OTHER_TYPES = frozenset(
     {
-        *("Transform", "Tuning", "AutoML", "QualityCheck", "ClarifyCheck", "Lambda", "Callback"),
+        *("Tuning", "AutoML", "QualityCheck", "ClarifyCheck", "Lambda", "Callback"),
         *("EMR", "EMRServerless", "Athena", "Endpoint", "EndpointConfig", "InferenceComponent"),
         *("Lineage", "Job", "Cleanup", "ForEach"),
     }

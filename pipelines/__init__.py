@@ -8,7 +8,8 @@ and from an execution of it a registered model package.
     code.py        steps/*.py → content-addressed bundles in S3
     resources.py   the stack's outputs → Resources
     training.py    all of these → the training pipeline, with the SageMaker SDK
-                   (`build.py`, `parameters.py` and `trainer.py` are its parts)
+                   (`build.py`, `parameters.py`, `trainer.py`, `algorithm.py` and `built_in.py`
+                   are its parts)
     check.py       a definition → what is wrong with it, before AWS says so
     execution.py   start, watch, list, stop
     registry.py    the versions of the model, and which one a new one is held against

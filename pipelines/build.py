@@ -29,6 +29,8 @@ from pipelines.resources import Resources
 from pipelines.settings import Settings
 
 PROCESSING = "/opt/ml/processing"
+# What Prepare says of its data, for a step that needs a number of it.
+DATASET = PropertyFile("Dataset", output_name="dataset", path="dataset.json")
 
 
 @dataclass(frozen=True)

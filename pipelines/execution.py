@@ -15,6 +15,7 @@ FINAL = frozenset({"Succeeded", "Failed", "Stopped"})
 _LOG_GROUPS = {
     "processing-job": "/aws/sagemaker/ProcessingJobs",
     "training-job": "/aws/sagemaker/TrainingJobs",
+    "transform-job": "/aws/sagemaker/TransformJobs",
 }
 
 
@@ -161,7 +162,8 @@ def _steps(execution_arn: str, sagemaker: Any) -> Iterator[Step]:
 
 def _step(row: dict[str, Any]) -> Step:
     metadata = row.get("Metadata", {})
-    job = metadata.get("ProcessingJob") or metadata.get("TrainingJob") or {}
+    kinds = ("ProcessingJob", "TrainingJob", "TransformJob")
+    job: dict[str, str] = next((metadata[kind] for kind in kinds if kind in metadata), {})
     return Step(
         name=row["StepName"],
         status=row["StepStatus"],

@@ -1,5 +1,6 @@
 """The parameters of the training pipeline: what a run may differ in without a new definition."""
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -60,7 +61,7 @@ def training_parameters(
             "ProcessingInstanceType", settings.processing.instance_type
         ),
         training_instance_type=ParameterString(
-            "TrainingInstanceType", settings.training.instance_type
+            "TrainingInstanceType", settings.training.chosen.instance_type
         ),
         model_approval_status=ParameterString(
             "ModelApprovalStatus",
@@ -73,13 +74,13 @@ def training_parameters(
         labelled_data_url=ParameterString("LabelledDataUrl", no_labels_url),
         hyperparameters={
             name: _hyperparameter(name, value)
-            for name, value in settings.training.hyperparameters.items()
+            for name, value in settings.training.chosen.hyperparameters.items()
         },
     )
 
 
 def _hyperparameter(name: str, value: int | float | str) -> Any:
     """`batch-size: 50` → the parameter `BatchSize`, typed as its default is."""
-    parameter_name = "".join(part.capitalize() for part in name.split("-"))
+    parameter_name = "".join(part.capitalize() for part in re.split("[-_]", name))
     kinds = {int: ParameterInteger, float: ParameterFloat, str: ParameterString}
     return kinds[type(value)](parameter_name, value)

@@ -33,6 +33,16 @@ class ModelPackage:
         return str(self.description["InferenceSpecification"]["Containers"][0]["ModelDataUrl"])
 
     @property
+    def comparison_url(self) -> str:
+        """What Evaluate is given of it: its archive, or, where only the algorithm's own image can
+        open that, the table of its answers to the test images."""
+        if self.metadata.get("algorithm") != "built-in":
+            return self.model_data_url
+        quality = self.description["ModelMetrics"]["ModelQuality"]
+        evaluation = str(quality["Statistics"]["S3Uri"])
+        return evaluation.rpartition("/")[0] + "/predictions.csv"
+
+    @property
     def accuracy(self) -> str:
         """The test accuracy together with what it was measured on, as it may be shown."""
         value = self.metadata.get("accuracy")

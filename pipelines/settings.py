@@ -10,6 +10,8 @@ from typing import Annotated, Any, Literal
 import pydantic
 import yaml
 
+from service_model import image_classification
+
 ENVIRONMENTS = ("local", "staging", "prod")
 CONFIG_FOLDER = Path(__file__).resolve().parent.parent / "config"
 
@@ -29,7 +31,28 @@ class Processing(_Section):
     validation_share: float = pydantic.Field(gt=0, lt=0.5)
 
 
+class BuiltIn(_Section):
+    """The built-in image-classification algorithm; what the data say is not for here."""
+
+    instance_type: str
+    hyperparameters: dict[str, int | float | str]
+
+    @pydantic.model_validator(mode="after")
+    def _the_algorithm_takes_it(self) -> "BuiltIn":
+        if not image_classification.TRAINS_ON.fullmatch(self.instance_type):
+            raise ValueError(
+                f"the algorithm trains on GPU instances only (ml.p2, p3, g4dn, g5), not on "
+                f"{self.instance_type}"
+            )
+        measured = {"num_classes": "2", "num_training_samples": "1"}
+        for name in measured.keys() & self.hyperparameters.keys():
+            raise ValueError(f"{name} comes from the data that a run is given: leave it out")
+        image_classification.read(measured | {k: str(v) for k, v in self.hyperparameters.items()})
+        return self
+
+
 class Training(_Section):
+    algorithm: Literal["own", "built-in"]
     instance_type: str
     instance_count: int = pydantic.Field(ge=1)
     volume_gb: int = pydantic.Field(ge=1)
@@ -39,6 +62,12 @@ class Training(_Section):
     framework_version: str
     python_version: str
     hyperparameters: dict[str, int | float | str]
+    built_in: BuiltIn
+
+    @property
+    def chosen(self) -> "Training | BuiltIn":
+        """Whose `instance_type` and `hyperparameters` a run takes."""
+        return self.built_in if self.algorithm == "built-in" else self
 
     @pydantic.model_validator(mode="after")
     def _spot_waits_at_least_as_long_as_it_runs(self) -> "Training":

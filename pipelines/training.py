@@ -11,6 +11,9 @@
                                │         Register               (pending a person's approval)
                                └─ no  ─► AccuracyTooLow         (fails with the figures)
 
+How Train trains, and how Evaluate comes to the model's answers, is the algorithm's: our own
+program, or SageMaker's built-in one (`algorithm.py`, `built_in.py`).
+
 Every run writes below `executions/<execution id>/`. Programs lie at content-addressed prefixes, so
 a step runs again when its own code, its arguments or its inputs change, and else comes from the
 step cache. No job needs the network, so none has it.
@@ -18,10 +21,10 @@ step cache. No job needs the network, so none has it.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sagemaker.core.drift_check_baselines import DriftCheckBaselines
 from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
-from sagemaker.core.shapes import CheckpointConfig, OutputDataConfig
 from sagemaker.core.workflow.conditions import (
     ConditionGreaterThanOrEqualTo,
     ConditionLessThanOrEqualTo,
@@ -36,22 +39,17 @@ from sagemaker.mlops.workflow.model_step import ModelStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
 from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
 from sagemaker.serve.model_builder import ModelBuilder
-from sagemaker.train.configs import (
-    Compute,
-    InputData,
-    MetricDefinition,
-    Networking,
-    SourceCode,
-    StoppingCondition,
-)
+from sagemaker.train.configs import InputData, MetricDefinition, SourceCode
 
+from pipelines.algorithm import Algorithm, Answers
 from pipelines.analyzer import CSV, analyzer_step
-from pipelines.build import Build, output_of, processing_step, protection
+from pipelines.build import DATASET, Build, output_of, processing_step, protection
+from pipelines.built_in import BUILT_IN
 from pipelines.code import PROGRAMS, STEPS_FOLDER, bundle, step_bundle, upload
 from pipelines.parameters import training_parameters
 from pipelines.resources import Resources
 from pipelines.settings import Settings
-from pipelines.trainer import ContentAddressedTrainer
+from pipelines.trainer import make_trainer
 
 # What Train's log lines carry, `epoch=12/40 train_loss=0.1234 …`, as CloudWatch metrics.
 METRICS = {
@@ -81,13 +79,16 @@ def training_pipeline(
     build = Build(settings, resources, session, parameters, code)
 
     prepare = _prepare(build)
-    train = _train(build, prepare)
+    algorithm = BUILT_IN if settings.training.algorithm == BUILT_IN.name else OWN
+    train = algorithm.train(build, prepare)
+    answers = algorithm.answers(build, prepare, train)
     report = PropertyFile("EvaluationReport", output_name="evaluation", path="evaluation.json")
-    evaluate = _evaluate(build, prepare, train, report)
+    evaluate = _evaluate(build, prepare, answers, report)
+    gate = _gate(build, algorithm, prepare, train, evaluate, report)
     return Pipeline(
         name=settings.name("training"),
         parameters=parameters.all(),
-        steps=[prepare, train, evaluate, _gate(build, prepare, train, evaluate, report)],
+        steps=[prepare, train, *answers.steps, evaluate, gate],
         sagemaker_session=session,
         pipeline_experiment_config=None,  # Experiments are in maintenance; the registry has it all
     )
@@ -109,46 +110,18 @@ def _prepare(build: Build) -> ProcessingStep:
             "labelled": parameters.labelled_data_url,
         },
         outputs={name: build.execution(name) for name in outputs},
+        property_files=[DATASET],
     )
 
 
 def _train(build: Build, prepare: ProcessingStep) -> TrainingStep:
-    options = build.settings.training
-    trainer = ContentAddressedTrainer(
-        sagemaker_session=build.session,
-        role=build.resources.train_role_arn,
-        base_job_name=build.settings.name("training"),
-        training_image=build.image("training", options.instance_type),
+    trainer = make_trainer(
+        build,
+        training_image=build.image("training", build.settings.training.instance_type),
         source_code=SourceCode(
             source_dir=build.code["train"], entry_script="steps/train/__main__.py"
         ),
-        compute=Compute(
-            instance_type=build.parameters.training_instance_type,
-            instance_count=options.instance_count,
-            volume_size_in_gb=options.volume_gb,
-            volume_kms_key_id=build.resources.key_arn,
-            enable_managed_spot_training=options.spot,
-        ),
-        stopping_condition=StoppingCondition(
-            max_runtime_in_seconds=options.max_runtime_seconds,
-            max_wait_time_in_seconds=options.max_wait_seconds if options.spot else None,
-        ),
-        networking=Networking(
-            enable_network_isolation=True,
-            subnets=build.settings.network.subnets or None,
-            security_group_ids=build.settings.network.security_groups or None,
-        ),
-        hyperparameters={  # a hyperparameter is text, whatever the parameter's type
-            name: parameter.to_string()
-            for name, parameter in build.parameters.hyperparameters.items()
-        },
         environment={"PYTHONPATH": CODE_OF_TRAINING},
-        output_data_config=OutputDataConfig(
-            s3_output_path=build.execution("model"), kms_key_id=build.resources.key_arn
-        ),
-        checkpoint_config=(
-            CheckpointConfig(s3_uri=build.execution("checkpoints")) if options.spot else None
-        ),
         input_data_config=[
             InputData(channel_name=name, data_source=output_of(prepare, name))
             for name in ("train", "validation", "dataset")
@@ -157,8 +130,26 @@ def _train(build: Build, prepare: ProcessingStep) -> TrainingStep:
     return TrainingStep(name="Train", step_args=trainer.train(), **build.job_policies())
 
 
+def _archive(build: Build, prepare: ProcessingStep, train: TrainingStep) -> Answers:
+    """Evaluate opens the archive itself and asks the code in it, as the endpoint will."""
+    return Answers([], {"model": train.properties.ModelArtifacts.S3ModelArtifacts})
+
+
+def _container(build: Build) -> dict[str, Any]:
+    return {
+        "image_uri": build.image("inference", build.settings.serving.instance_types[0]),
+        "env_vars": {
+            "SAGEMAKER_PROGRAM": "inference.py",
+            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
+        },
+    }
+
+
+OWN = Algorithm(name="own", train=_train, answers=_archive, container=_container)
+
+
 def _evaluate(
-    build: Build, prepare: ProcessingStep, train: TrainingStep, report: PropertyFile
+    build: Build, prepare: ProcessingStep, answers: Answers, report: PropertyFile
 ) -> ProcessingStep:
     gate, parameters = build.settings.gate, build.parameters
     return processing_step(
@@ -171,7 +162,7 @@ def _evaluate(
             *("--minimum-threshold", str(gate.minimum_confidence)),
         ],
         inputs={
-            "model": train.properties.ModelArtifacts.S3ModelArtifacts,
+            **answers.inputs,
             "test": output_of(prepare, "test"),
             "validation": output_of(prepare, "validation"),
             "dataset": output_of(prepare, "dataset"),
@@ -184,6 +175,7 @@ def _evaluate(
 
 def _gate(
     build: Build,
+    algorithm: Algorithm,
     prepare: ProcessingStep,
     train: TrainingStep,
     evaluate: ProcessingStep,
@@ -214,7 +206,10 @@ def _gate(
             ConditionGreaterThanOrEqualTo(left=accuracy, right=parameters.accuracy_threshold),
             ConditionLessThanOrEqualTo(left=drop, right=parameters.production_tolerance),
         ],
-        if_steps=[baseline, _register(build, prepare, train, evaluate, baseline, figure)],
+        if_steps=[
+            baseline,
+            _register(build, algorithm, prepare, train, evaluate, baseline, figure),
+        ],
         else_steps=[too_low],
     )
 
@@ -236,6 +231,7 @@ def _baseline(build: Build, evaluate: ProcessingStep) -> ProcessingStep:
 
 def _register(
     build: Build,
+    algorithm: Algorithm,
     prepare: ProcessingStep,
     train: TrainingStep,
     evaluate: ProcessingStep,
@@ -250,21 +246,17 @@ def _register(
         "model_constraints": _file(evaluate, "evaluation", "constraints.json"),
     }
     builder = ModelBuilder(
-        image_uri=build.image("inference", serving.instance_types[0]),
+        **algorithm.container(build),
         s3_model_data_url=train.properties.ModelArtifacts.S3ModelArtifacts,
         role_arn=build.resources.pipeline_role_arn,
         sagemaker_session=build.session,
-        env_vars={
-            "SAGEMAKER_PROGRAM": "inference.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-        },
     )
     return ModelStep(
         name="Register",
         step_args=builder.register(
             model_package_group_name=build.resources.model_package_group_name,
             content_types=["image/png", "image/jpeg", "application/x-image"],
-            response_types=["application/json"],
+            response_types=list(algorithm.response_types),
             inference_instances=serving.instance_types,
             transform_instances=serving.instance_types,
             approval_status=parameters.model_approval_status,
@@ -274,6 +266,7 @@ def _register(
             task="IMAGE_CLASSIFICATION",
             skip_model_validation="All",
             customer_metadata_properties={
+                "algorithm": algorithm.name,
                 "dataset_name": figure("dataset.name"),
                 "dataset_sha256": figure("dataset.sha256"),
                 "accuracy": _text(figure("binary_classification_metrics.accuracy.value")),

@@ -142,7 +142,7 @@ def _compute(load: Workload, settings: Settings) -> list[_Counted]:
         (f"endpoint, {count} × {kind}", count * HOURS, kind),
         ("monitoring, hourly", HOURS * MONITOR_MINUTES / 60, settings.monitoring.instance_type),
         ("retraining, processing", processing, settings.processing.instance_type),
-        ("retraining, training", training, settings.training.instance_type),
+        ("retraining, training", training, settings.training.chosen.instance_type),
     ]
 
 

@@ -84,6 +84,8 @@ def destroy(connection: Connection, say: Callable[[str], None]) -> None:
     _delete_endpoint(names.prefix, sagemaker, pause)
     options = Options(names.prefix, names.prefix, names.prefix, connection.account)
     clean_up_deployment.clean_up(options, sagemaker)
+    for model in list(_candidates(names.data_bucket, sagemaker)):
+        sagemaker.delete_model(ModelName=model)
     say("pipeline, registered versions")
     for pipeline in ("training", "monitoring"):
         name = f"{names.prefix}-{pipeline}"
@@ -159,6 +161,15 @@ def _until_gone(describe: Callable[[], Any], name: str, pause: float) -> None:
         if time.monotonic() > deadline:
             raise stack.StackError(f"Monitoring schedule {name!r} is still being deleted.")
         time.sleep(pause)
+
+
+def _candidates(bucket: str, sagemaker: Any) -> Iterator[str]:
+    """The models that the pipeline made for its transforms: their archives lie in our bucket."""
+    pages = sagemaker.get_paginator("list_models").paginate(NameContains="pipelines-")
+    for name in [item["ModelName"] for page in pages for item in page["Models"]]:
+        container = sagemaker.describe_model(ModelName=name).get("PrimaryContainer", {})
+        if container.get("ModelDataUrl", "").startswith(f"s3://{bucket}/"):
+            yield name
 
 
 def _versions(group: str, sagemaker: Any) -> Iterator[str]:

@@ -191,7 +191,7 @@ def run_parameters(
         resources.model_package_group_name, connection.client("sagemaker")
     )
     if production:
-        parameters["ProductionModelUrl"] = production.model_data_url
+        parameters["ProductionModelUrl"] = production.comparison_url
         parameters["ProductionModelPackageArn"] = production.arn
     return parameters
 

@@ -3,7 +3,8 @@
 - `steps.prepare` (Processing job): the CIFAR-100 archive and labelled images ─► PNGs, lists,
   `dataset.json`
 - `steps.train` (Training job): channels `train`, `validation`, `dataset` ─► `/opt/ml/model`
-- `steps.evaluate` (Processing job): `model.tar.gz`, `test`, `validation` ─► `evaluation.json`
+- `steps.evaluate` (Processing job): `model.tar.gz` or the answers of a batch transform, `test`,
+  `validation` ─► `evaluation.json`
 - `steps.train.inference` (endpoint, from within the model archive): image ─► two probabilities
 
 All of them run in the PyTorch images.

@@ -1,8 +1,9 @@
 """Evaluate: how good the model is, measured through the code that will serve it.
 
     model.tar.gz ─► unpacked, its own code/inference.py in a process ─┬─► validation: the threshold
+    or: what a batch transform of the model answered ─────────────────┤
     production's model.tar.gz, if there is one ─► the same ──────┐    └─► test: every figure
-                                                                 └──────► test: its accuracy
+    or: the predictions.csv of its own evaluation ───────────────┴──────► test: its accuracy
 
 Writes below `--output`:
 
@@ -29,11 +30,12 @@ import numpy as np
 import numpy.typing as npt
 
 from monitoring import features
-from steps import job, metrics, model_archive
+from steps import answers, job, metrics, model_archive
 from steps.job import StepError
 from steps.listing import read_list
 
 LEAST_SURE = 10
+Rows = Sequence[tuple[int, str]]  # label and path
 
 
 class Asked(NamedTuple):
@@ -52,48 +54,72 @@ class Asked(NamedTuple):
 def main(argv: Sequence[str] | None = None) -> None:
     """Evaluates the candidate; raises `StepError` when it cannot be asked."""
     args = _parser().parse_args(argv)
-    candidate = model_archive.find(args.model)
-    if candidate is None:
+    dataset = _dataset(args.dataset / "dataset.json")
+    test_rows = read_list(args.dataset / "test.lst")
+    validation_rows = read_list(args.dataset / "validation.lst")
+    tested = [args.test / path for _, path in test_rows]
+    everything = [*(args.validation / path for _, path in validation_rows), *tested]
+    found = _candidate(args, validation_rows, test_rows, everything)
+    validation = _asked(validation_rows, found[: len(validation_rows)])
+    test = _asked(test_rows, found[len(validation_rows) :])
+    report = _report(test, validation, dataset, args.wanted_precision, args.minimum_threshold)
+    in_production = None
+    old = _production(args, test_rows, tested)
+    if old is not None:
+        compared = _compared(_asked(test_rows, old), test)
+        in_production = {"model_package_arn": args.production_arn, **compared}
+    report["production"] = in_production
+    report["accuracy_drop"] = in_production["accuracy"] - _accuracy(test) if in_production else 0.0
+    _write(args.output, report, test)
+    _write_reference(args.output / "reference", everything, found)
+    _summarise(report, args.output)
+
+
+def _candidate(
+    args: Any, validation: Rows, test: Rows, images: Sequence[Path]
+) -> npt.NDArray[np.float64]:
+    """The candidate's answers to the validation images and then to the test images (N, 2)."""
+    if args.test_answers.is_dir():
+        print(f"reading the transform's answers below {args.test_answers}", flush=True)
+        splits = ((args.validation_answers, validation), (args.test_answers, test))
+        return np.concatenate(
+            [answers.transformed(folder, [path for _, path in rows]) for folder, rows in splits]
+        )
+    archive = model_archive.find(args.model)
+    if archive is None:
         raise StepError(f"--model {args.model} holds no {model_archive.NAME}")
-    production = model_archive.find(args.production)
-    if args.production_arn and production is None:
+    print(f"asking {archive} about {len(images)} images", flush=True)
+    return model_archive.probabilities(archive, images)
+
+
+def _production(args: Any, test: Rows, images: Sequence[Path]) -> npt.NDArray[np.float64] | None:
+    """The answers of the version in production to the test images; None without one."""
+    known = answers.recorded(args.production, test) if args.production_arn else None
+    if known is not None:
+        return known
+    archive = model_archive.find(args.production)
+    if archive is not None:
+        print(f"asking {archive} about {len(images)} images", flush=True)
+        return model_archive.probabilities(archive, images)
+    if args.production_arn:
         raise StepError(
             f"--production {args.production} holds no {model_archive.NAME} of the version in "
             f"production, {args.production_arn}"
         )
-    dataset = _dataset(args.dataset / "dataset.json")
-    test_rows = read_list(args.dataset / "test.lst")
-    validation_rows = read_list(args.dataset / "validation.lst")
-    print(f"asking {candidate} about {len(validation_rows)} + {len(test_rows)} images", flush=True)
-    everything = [args.validation / path for _, path in validation_rows]
-    everything += [args.test / path for _, path in test_rows]
-    answers = model_archive.probabilities(candidate, everything)
-    validation = _asked(validation_rows, answers[: len(validation_rows)])
-    test = _asked(test_rows, answers[len(validation_rows) :])
-    report = _report(test, validation, dataset, args.wanted_precision, args.minimum_threshold)
-    in_production = None
-    if production is not None:
-        print(f"asking {production} about {len(test_rows)} images", flush=True)
-        old = _asked(
-            test_rows, model_archive.probabilities(production, everything[len(validation_rows) :])
-        )
-        in_production = {"model_package_arn": args.production_arn, **_compared(old, test)}
-    report["production"] = in_production
-    report["accuracy_drop"] = in_production["accuracy"] - _accuracy(test) if in_production else 0.0
-    _write(args.output, report, test)
-    _write_reference(args.output / "reference", everything, answers)
-    _summarise(report, args.output)
+    return None
 
 
 def _parser() -> job.Parser:
-    parser = job.parser("evaluate", "Measures a model archive through its own inference code.")
+    parser = job.parser("evaluate", "Measures a model by the answers that it gives.")
     base = Path("/opt/ml/processing/input")
     folders = {
         "model": (base / "model", "folder of the candidate's model.tar.gz"),
+        "test-answers": (base / "test_answers", "or a transform's answers to the test images"),
+        "validation-answers": (base / "validation_answers", "and to the validation images"),
         "test": (base / "test", "the test images"),
         "validation": (base / "validation", "the validation images"),
         "dataset": (base / "dataset", "the lists and dataset.json"),
-        "production": (base / "production", "folder of production's model.tar.gz, if there is one"),
+        "production": (base / "production", "folder of production's model.tar.gz or table"),
         "output": (Path("/opt/ml/processing/output"), "where to write evaluation/ and reference/"),
     }
     for name, (folder, text) in folders.items():
@@ -126,8 +152,8 @@ def _dataset(path: Path) -> dict[str, Any]:
         ) from error
 
 
-def _asked(rows: list[tuple[int, str]], answers: npt.NDArray[np.float64]) -> Asked:
-    return Asked([path for _, path in rows], np.array([label for label, _ in rows]), answers)
+def _asked(rows: Rows, found: npt.NDArray[np.float64]) -> Asked:
+    return Asked([path for _, path in rows], np.array([label for label, _ in rows]), found)
 
 
 def _accuracy(asked: Asked) -> float:

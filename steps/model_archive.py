@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import math
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import numpy.typing as npt
 
+from steps import answers
 from steps.job import StepError
 
 NAME = "model.tar.gz"
@@ -80,20 +80,11 @@ def probabilities(archive: Path, images: Sequence[Path]) -> npt.NDArray[np.float
             said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise StepError(f"the model in {archive} cannot be asked: {said[-1]}")
         sys.stderr.write(done.stderr)
-        answers = json.loads(answered.read_text("utf-8"))
-    for path, answer in zip(images, answers, strict=True):
-        if not _is_sound(answer):
+        found = json.loads(answered.read_text("utf-8"))
+    for path, answer in zip(images, found, strict=True):
+        if not answers.are_probabilities(answer):
             raise StepError(
                 f"the model in {archive} answers {json.dumps(answer)[:80]} to {path.name} and not "
                 "two probabilities that add up to 1"
             )
-    return np.array(answers, np.float64).reshape(len(images), 2)
-
-
-def _is_sound(answer: object) -> bool:
-    return (
-        isinstance(answer, list)
-        and len(answer) == 2
-        and all(type(p) in (int, float) and 0 <= p <= 1 for p in answer)
-        and math.isclose(sum(answer), 1, abs_tol=1e-4)
-    )
+    return np.array(found, np.float64).reshape(len(images), 2)

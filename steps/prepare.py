@@ -63,6 +63,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         "bytes": size,
         "classes": list(CLASSES),
         "counts": {split: _counts(images) for split, images in splits.items()},
+        "images": {split: len(images) for split, images in splits.items()},
         "validation_share": args.validation_share,
         "seed": args.seed,
         "set_aside": [_described(case) for case in aside],

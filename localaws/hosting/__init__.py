@@ -10,6 +10,7 @@ What flows out: answers, capture records in S3, metrics in CloudWatch, lines in 
           │       └─ model_server   the program in it: `/ping`, `/invocations`, the model's handlers
           ├─ capture    data capture records, in SageMaker's layout
           └─ metrics    Invocations, errors and latencies, once a second
+    batch         a batch transform: the same server's model in a job, over the objects of a prefix
     deployment    updates: shifts the traffic step by step, watches alarms, says when to roll back
 
 A process is reached through a socket file in its own folder, so a model without network (network

@@ -17,6 +17,7 @@ from localaws.hosting import model_data
 from localaws.hosting.connection import Connections, NotReached, Reply
 from localaws.hosting.spec import HostingFailed, Limits, VariantSpec
 from localaws.jobs import environment, python_environment, sandbox
+from localaws.jobs.images import Images
 from localaws.jobs.job import remove_folder
 from localaws.jobs.logs import JobLog, LogSink
 from localaws.jobs.runner import Credentials
@@ -244,6 +245,7 @@ class Instance:
             "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
             "SM_MODEL_DIR": "/opt/ml/model",
             **variant.environment,
+            **Images(context.account).serving(variant.image),
         }
         credentials = self._host.credentials(variant.role_arn, session)
         built = environment.build_from(credentials, variables, context.endpoint_url)

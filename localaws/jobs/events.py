@@ -1,13 +1,15 @@
 """What the state-change events of jobs tell.
 
 https://docs.aws.amazon.com/sagemaker/latest/dg/automating-sagemaker-with-eventbridge.html, its
-samples for training and processing jobs. Times are milliseconds since 1970. In inputs and outputs
-of a processing job the values of enums are in capitals, unlike in the API; states are not.
+samples for training, processing and transform jobs. Times are milliseconds since 1970, and text in
+the one of a transform job. In inputs and outputs of a processing job the values of enums are in
+capitals, unlike in the API; states are not.
 """
 
+import datetime
 from typing import Any
 
-from localaws.announcements import as_milliseconds, upper_snake
+from localaws.announcements import as_milliseconds, as_text, upper_snake
 from localaws.store import Record
 
 Json = dict[str, Any]
@@ -40,6 +42,19 @@ _PROCESSING = (
     "ProcessingEndTime",
     *_BOTH,
 )
+_TRANSFORM = (
+    "TransformJobName",
+    "TransformJobArn",
+    "TransformJobStatus",
+    "ModelName",
+    "BatchStrategy",
+    "TransformInput",
+    "TransformOutput",
+    "TransformResources",
+    "TransformStartTime",
+    "TransformEndTime",
+    *_BOTH,
+)
 
 
 def training(record: Record) -> Json:
@@ -66,6 +81,16 @@ def processing(record: Record) -> Json:
     return told
 
 
+def transform(record: Record) -> Json:
+    """The detail of "SageMaker Transform Job State Change"."""
+    detail = {
+        name: as_text(value) if isinstance(value, datetime.datetime) else value
+        for name, value in record.items()
+        if name in _TRANSFORM
+    }
+    return {**detail, "Tags": {tag["Key"]: tag["Value"] for tag in record.get("Tags") or []}}
+
+
 def _capital(item: Json) -> Json:
     """An input or output; FullyReplicated is FULLYREPLICATED in AWS's sample, without a line."""
     shown = dict(item)
@@ -81,4 +106,4 @@ def _capital(item: Json) -> Json:
     return shown
 
 
-DETAILS = {"Training": training, "Processing": processing}
+DETAILS = {"Training": training, "Processing": processing, "Transform": transform}

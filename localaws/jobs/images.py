@@ -5,9 +5,12 @@ the same channels, other versions. Images whose content is not Python, or that c
 their own, stand in this table only if something here really does their work; every other address is
 refused when the job is created, with the names that are known.
 
+An image that serves is stood for by `hosting.model_server`, in endpoints and batch transforms.
+
 A program of this project is named, not imported: `localaws` knows nothing of the product.
 """
 
+import dataclasses
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +29,16 @@ PROJECT = Path(__file__).resolve().parents[2]
 class Program:
     """What runs in an image's place: a name for the log, and its entrypoint if it has one.
 
-    `module` is one of this project's, which is then the entrypoint.
+    `module` is one of this project's, which is then the entrypoint. An image that `serves` does so
+    with the `handlers` (a script of this project), or else with those of the model's archive.
+    `metrics` are what SageMaker takes from the log of an algorithm of its own: name and pattern.
     """
 
     name: str
     module: str = ""
+    serves: bool = False
+    handlers: str = ""
+    metrics: tuple[tuple[str, str], ...] = ()
 
     @property
     def entrypoint(self) -> list[str]:
@@ -41,6 +49,18 @@ class Program:
         """What the program needs in its environment: where the project's own modules are."""
         return {"PYTHONPATH": str(PROJECT)} if self.module else {}
 
+    @property
+    def serving(self) -> dict[str, str]:
+        """What the model server needs in its environment, over what the model says."""
+        if not self.handlers:
+            return {}
+        script = PROJECT / self.handlers
+        return {
+            **self.variables,
+            "SAGEMAKER_SUBMIT_DIRECTORY": str(script.parent),
+            "SAGEMAKER_PROGRAM": script.name,
+        }
+
 
 PYTHON = Program("the project's Python")
 
@@ -48,10 +68,20 @@ PYTHON = Program("the project's Python")
 # imports them would fail later and less clearly.
 KNOWN: dict[str, Program] = {
     "pytorch-training": PYTHON,
-    "pytorch-inference": PYTHON,
+    "pytorch-inference": dataclasses.replace(PYTHON, serves=True),
     "sagemaker-scikit-learn": PYTHON,
     "sagemaker-base-python": PYTHON,
     "sagemaker-model-monitor-analyzer": Program("the project's analyzer", "monitoring.analyzer"),
+    "image-classification": Program(
+        "localaws's stand-in",
+        "localaws.image_classification",
+        serves=True,
+        handlers="localaws/image_classification/serve.py",
+        metrics=(
+            ("train:accuracy", r"Epoch\S* Train-accuracy=(\S*)"),
+            ("validation:accuracy", r"Epoch\S* Validation-accuracy=(\S*)"),
+        ),
+    ),
 }
 
 
@@ -83,6 +113,16 @@ class Images:
         if address and address["repository"] in self._known:
             return ""
         return f"localaws cannot pull {image}: {self.program(image).name} runs the entrypoint."
+
+    def serving(self, image: str) -> dict[str, str]:
+        """The variables of the model server in the image's place. ValidationError without one."""
+        program = self.program(image)
+        if not program.serves:
+            servers = sorted(name for name, known in self._known.items() if known.serves)
+            raise ValidationError(
+                f"localaws has no model server for image {image}; it hosts {', '.join(servers)}."
+            )
+        return program.serving
 
     def program(self, image: str) -> Program:
         """The program that stands for an image. Raises ValidationError if there is none."""

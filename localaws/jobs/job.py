@@ -207,7 +207,8 @@ class Job:
             self._end(STOPPED)
         elif code != 0:
             text = self._read("output/failure") or message or "See job logs for more information"
-            head, tail = f"AlgorithmError: {text.strip()}", f", exit code: {code}"
+            whose = "ClientError" if code == self.spec.client_error else "AlgorithmError"
+            head, tail = f"{whose}: {text.strip()}", f", exit code: {code}"
             self._end(FAILED, head[: _LONGEST_REASON - len(tail)] + tail)
 
     def _volume_filled(self, what: str) -> str:

@@ -58,7 +58,8 @@ class Output:
 @dataclass(frozen=True)
 class JobSpec:
     """One job. `documents` are JSON files to write below `/opt/ml`; `credentials` those of the
-    job's role; `remark` is a first line for its log."""
+    job's role; `remark` is a first line for its log. `client_error` is the exit status by which a
+    program of SageMaker's own says that the request is at fault, and not the algorithm."""
 
     kind: str
     name: str
@@ -72,6 +73,7 @@ class JobSpec:
     volume_bytes: int
     is_isolated: bool = False
     remark: str = ""
+    client_error: int | None = None
     inputs: tuple[Input, ...] = ()
     outputs: tuple[Output, ...] = ()
     folders: tuple[PurePosixPath, ...] = ()

@@ -103,11 +103,12 @@ class Resource:
 
 
 class JobStep(Resource):
-    """Processing and Training: makes the job and waits for its end."""
+    """Processing, Training and Transform: makes the job and waits for its end."""
 
     def run(self, call: Call) -> Json:
         name = call.job_name
-        request = {"RoleArn": call.role_arn, **call.arguments, self.kind.name_member: name}
+        role = {"RoleArn": call.role_arn} if self.kind.has_role else {}
+        request = {**role, **call.arguments, self.kind.name_member: name}
         request["Tags"] = [*request.get("Tags", []), *call.tags]
         if call.experiment:
             request["ExperimentConfig"] = {
@@ -244,6 +245,7 @@ def handlers(components: Mapping[str, object]) -> dict[str, Handler]:
     types: dict[str, Callable[[StepType, object], Handler]] = {
         "Processing": JobStep,
         "Training": JobStep,
+        "Transform": JobStep,
         "RegisterModel": RegisterModelStep,
         "Model": ModelStep,
     }

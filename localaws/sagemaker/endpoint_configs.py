@@ -38,7 +38,6 @@ _REFUSED_OF_VARIANT = (
     "CapacityReservationConfig",
     "AcceleratorPartitionLayouts",
 )
-_SERVERS = frozenset({"pytorch-inference"})  # images whose server `hosting.model_server` stands for
 
 
 class EndpointConfigs:
@@ -109,7 +108,7 @@ class EndpointConfigs:
     def _variant_spec(self, variant: Response) -> VariantSpec:
         model = self._models.describe_model({"ModelName": variant["ModelName"]})
         container = self._models.container(variant["ModelName"])
-        self._require_server(container["Image"])
+        self._images.serving(container["Image"])  # refuses an image that serves nothing
         if not model.get("ExecutionRoleArn"):
             raise ValidationError(f"Model {variant['ModelName']} needs an ExecutionRoleArn.")
         source = (container.get("ModelDataSource") or {}).get("S3DataSource") or {}
@@ -128,15 +127,6 @@ class EndpointConfigs:
             instances=variant["InitialInstanceCount"],
             weight=variant["InitialVariantWeight"],
         )
-
-    def _require_server(self, image: str) -> None:
-        self._images.program(image)  # refuses an address that it does not know
-        repository = image.partition("/")[2].partition(":")[0].partition("@")[0]
-        if repository not in _SERVERS:
-            raise ValidationError(
-                f"localaws has no model server for image {image}; it hosts "
-                f"{', '.join(sorted(_SERVERS))}."
-            )
 
     def _checked(self, variant: Response) -> Response:
         name = variant["VariantName"]

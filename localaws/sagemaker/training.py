@@ -14,6 +14,7 @@ from localaws.context import Context
 from localaws.errors import NotImplementedHere, ValidationError
 from localaws.jobs import checks
 from localaws.jobs.channels import split_uri
+from localaws.jobs.images import Program
 from localaws.jobs.records import JobRecords
 from localaws.jobs.runner import Runner
 from localaws.jobs.spec import (
@@ -31,6 +32,7 @@ from localaws.store import Record
 Request = dict[str, Any]
 Response = dict[str, Any]
 
+CLIENT_ERROR = 2  # the exit status by which SageMaker's own algorithms blame the request
 _DAY = 24 * 60 * 60  # the default MaxRuntimeInSeconds
 _FOLDERS = tuple(
     PurePosixPath(path) for path in ("input/data", "model", "output/data", "checkpoints")
@@ -61,6 +63,9 @@ class TrainingJobs:
             **request["StoppingCondition"],
         }
         _check(request)
+        program = self._runner.images.program(request["AlgorithmSpecification"]["TrainingImage"])
+        if program.metrics:
+            request["AlgorithmSpecification"] = _with_own_metrics(request, program)
         spec = self._spec(name, request)
         return {"TrainingJobArn": self._records.start(request, spec, _finish)}
 
@@ -93,6 +98,7 @@ class TrainingJobs:
             algorithm.get("ContainerEntrypoint", []),
             algorithm.get("ContainerArguments", []),
         )
+        program = self._runner.images.program(algorithm["TrainingImage"])
         inputs = _inputs(request.get("InputDataConfig", []), algorithm["TrainingInputMode"])
         checkpoint_input, outputs = _outputs(name, request)
         return JobSpec(
@@ -102,6 +108,7 @@ class TrainingJobs:
             environment={
                 # A training container has its region, unlike a processing container.
                 "AWS_REGION": self._context.region,
+                **program.variables,
                 "TRAINING_JOB_NAME": name,
                 "TRAINING_JOB_ARN": self._records.arn(name),
                 **request.get("Environment", {}),
@@ -119,6 +126,7 @@ class TrainingJobs:
             folders=_FOLDERS,
             documents=_documents(request),
             metrics=_metrics(algorithm.get("MetricDefinitions", [])),
+            client_error=CLIENT_ERROR if program.metrics else None,
         )
 
 
@@ -149,6 +157,18 @@ def _check(request: Request) -> None:
         raise ValidationError(
             "MaxWaitTimeInSeconds can be given only when EnableManagedSpotTraining is true."
         )
+
+
+def _with_own_metrics(request: Request, program: Program) -> Request:
+    """The AlgorithmSpecification of an algorithm of SageMaker's own, whose metrics it knows."""
+    algorithm: Request = request["AlgorithmSpecification"]
+    if algorithm.get("MetricDefinitions"):
+        raise ValidationError(
+            "You can't override the metric definitions for Amazon SageMaker algorithms. Please "
+            "retry the request without specifying metric definitions."
+        )
+    known = [{"Name": name, "Regex": regex} for name, regex in program.metrics]
+    return {**algorithm, "MetricDefinitions": known}
 
 
 def _inputs(channels: list[dict[str, Any]], default_mode: str) -> tuple[Input, ...]:

@@ -117,7 +117,12 @@ def test_destroy_asks_before_it_deletes_even_what_only_former_versions_hold(used
 
 
 def test_destroy_leaves_nothing_but_a_key_that_waits_for_its_end(used: Site) -> None:
-    key = key_arn(used)
+    key, sagemaker = key_arn(used), used.client("sagemaker")
+    version = f"arn:aws:sagemaker:us-east-1:{ACCOUNT}:model-package/{NAME}/1"
+    package = sagemaker.describe_model_package(ModelPackageName=version)
+    [served] = package["InferenceSpecification"]["Containers"]
+    container = {name: served[name] for name in ("Image", "ModelDataUrl")}
+    sagemaker.create_model(ModelName="pipelines-a-CreateCandidate-b", PrimaryContainer=container)
     used.user.ok("destroy", "--yes")
     for service, operation, member in LISTS:
         answer: dict[str, Any] = getattr(used.client(service), operation)()

@@ -34,6 +34,10 @@ KEPT: dict[tuple[str, str], str] = {
     " aliases as resources, its guide the state machine with the qualifier as a condition key",
     ("PublishInferenceWorkflowRole", "iam:PassRole"): "UpdateStateMachine depends on it, also when"
     " the role stays as it is",
+    (
+        "PipelineRole",
+        "sagemaker:(AddTags|.*Model|.*TransformJob)|arn:.*:(model|transform-job)/pipelines-.*",
+    ): "training.algorithm: built-in; test_serving goes that way under these roles",
     ("EndpointRole", "s3:ListBucket"): "in SageMaker's list of permissions for CreateModel",
     ("JobBasics", "kms:CreateGrant"): "the instances' volumes, which localaws does not encrypt",
     (

@@ -7,9 +7,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from pipelines.settings import load
 from tests.archives import good_archive
 from tests.end_to_end.conftest import User
 from tests.end_to_end.test_faults import stage, wait_until
+from tests.end_to_end.test_training_pipeline import built_in, evaluation, submit
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +91,45 @@ def test_the_rejection_of_the_only_version_keeps_it_serving_and_says_so(serving:
     shown = serving.run("deployments", "show", "--json").json
     assert "no version approved before it is left; it keeps serving" in shown["reason"]
     assert serving.run("endpoints", "show", "--json").json["status"] == "InService"
+
+
+def test_the_built_in_algorithm_goes_the_whole_way(
+    serving: User, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Trained, asked by a transform, registered, approved, served in place of the other, asked."""
+    url = stage(serving, good_archive(tmp_path / "built-in.tar.gz", train=60))
+    submit(serving, built_in(load("local")), monkeypatch)
+    steps = run_pipeline(serving, url)
+    assert {name for name, step in steps.items() if step["status"] != "Succeeded"} == set()
+    assert {"CreateCandidate", "AskTest", "AskValidation", "Register"} < steps.keys()
+    arn = steps["Register"]["model_package_arn"]
+    package = serving.client("sagemaker").describe_model_package(ModelPackageName=arn)
+    [container] = package["InferenceSpecification"]["Containers"]
+    assert "/image-classification:" in container["Image"]
+    assert package["CustomerMetadataProperties"]["algorithm"] == "built-in"
+
+    version = str(package["ModelPackageVersion"])
+    assert "SUCCEEDED" in serving.ok("models", "approve", version, "--wait")  # after a smoke test
+    assert str(serving.run("endpoints", "show", "--json").json["version"]) == version
+    photo = tmp_path / "photo.jpg"
+    Image.new("RGB", (640, 480), (40, 90, 160)).save(photo)
+    [answer] = serving.run("classify", str(photo), "--json").json
+    assert answer["verdict"] in ("sure", "low confidence")
+    assert len(answer["inferences"]) == 2
+
+    again = run_pipeline(serving, url)  # now it is held against itself, by what it answered
+    report = evaluation(serving, again["Evaluate"]["job_arn"])
+    assert report["production"]["model_package_arn"] == arn
+    assert report["accuracy_drop"] == 0
+    assert again["Train"]["cached"]
+
+
+def run_pipeline(user: User, url: str) -> dict[str, dict[str, Any]]:
+    """The steps of an execution that succeeded, by name."""
+    quick = ("-p", "Epochs=8", "-p", "LearningRate=0.05", "-p", "MiniBatchSize=16")
+    command = user.run("pipeline", "start", "--wait", "--json", "--data-url", url, *quick)
+    assert command.exit_code == 0, command.out + command.err
+    return {step["name"]: step for step in command.json["steps"]}
 
 
 def deployments(user: User) -> list[Any]:

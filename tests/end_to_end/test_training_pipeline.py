@@ -40,13 +40,18 @@ def test_a_second_run_is_cached_and_a_changed_program_reruns_from_there(
     changed = Path(shutil.copytree(STEPS_FOLDER, tmp_path / "steps"))
     with (changed / "evaluate.py").open("a") as program:
         program.write("# changed\n")
-    submit(user, changed, monkeypatch)
+    submit(user, load("local"), monkeypatch, changed)
     assert cached(run(user, url)) == {"Prepare", "Train"}
     user.ok("pipeline", "upsert")
 
 
-def submit(user: User, steps_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Upserts the pipeline with other programs, through the SDK."""
+def submit(
+    user: User,
+    settings: Settings,
+    monkeypatch: pytest.MonkeyPatch,
+    steps_folder: Path = STEPS_FOLDER,
+) -> None:
+    """Upserts the pipeline with other settings or other programs, through the SDK."""
     for name, value in user.aws_environment().items():
         if name.startswith(("AWS_", "SAGEMAKER_")):
             monkeypatch.setenv(name, value)
@@ -56,7 +61,7 @@ def submit(user: User, steps_folder: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
     resources = of_stack("scones-local", user.client("cloudformation"))
     session = PipelineSession(default_bucket=resources.bucket_name)
-    pipeline = training_pipeline(load("local"), resources, session, steps_folder)
+    pipeline = training_pipeline(settings, resources, session, steps_folder)
     pipeline.upsert(role_arn=resources.pipeline_role_arn)
 
 
@@ -131,6 +136,46 @@ def test_every_environments_definition_builds_and_passes_the_check(
     from pipelines.check import check
 
     check(definition_of(user, load(environment), monkeypatch))
+
+
+def test_the_built_in_algorithm_changes_how_the_model_is_trained_and_asked_and_nothing_else(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from pipelines.check import check
+
+    text = definition_of(user, built_in(load("prod")), monkeypatch)
+    check(text)
+    steps = {step["Name"]: step for step in json.loads(text)["Steps"]}
+    own = {s["Name"] for s in json.loads(definition_of(user, load("prod"), monkeypatch))["Steps"]}
+    asked = {"CreateCandidate", "AskTest", "AskValidation"}
+    assert steps.keys() == own | asked
+
+    train = steps["Train"]["Arguments"]
+    algorithm = train["AlgorithmSpecification"]
+    assert algorithm.keys() == {"TrainingImage", "TrainingInputMode"}  # no program, no metrics
+    assert "/image-classification:" in algorithm["TrainingImage"]
+    channels = {channel["ChannelName"]: channel for channel in train["InputDataConfig"]}
+    assert channels.keys() == {"train", "validation", "train_lst", "validation_lst"}
+    assert {channel["ContentType"] for channel in channels.values()} == {"application/x-image"}
+    assert train["HyperParameters"]["num_classes"] == "2"
+    [trained_on] = train["HyperParameters"]["num_training_samples"]["Std:Join"]["Values"]
+    assert trained_on["Std:JsonGet"]["Path"] == "images.train"
+    model = steps["CreateCandidate"]["Arguments"]
+    assert model["EnableNetworkIsolation"] is True
+    assert model["PrimaryContainer"]["Image"] == algorithm["TrainingImage"]
+    ask = steps["AskTest"]["Arguments"]
+    assert ask["TransformInput"]["ContentType"] == "application/x-image"
+    key = of_stack("scones-local", user.client("cloudformation")).key_arn
+    assert ask["TransformOutput"]["KmsKeyId"] == ask["TransformResources"]["VolumeKmsKeyId"] == key
+    inputs = {item["InputName"] for item in steps["Evaluate"]["Arguments"]["ProcessingInputs"]}
+    assert {"test_answers", "validation_answers"} < inputs
+    assert "model" not in inputs
+
+
+def built_in(settings: Settings) -> Settings:
+    """The settings with `training.algorithm: built-in`."""
+    training = settings.training.model_copy(update={"algorithm": "built-in"})
+    return settings.model_copy(update={"training": training})
 
 
 def test_every_job_is_encrypted_and_goes_into_the_network_that_the_settings_name(
