@@ -32,6 +32,7 @@ _CALLS = {
     "sqs": ("sqs", "SendMessage", "QueueUrl"),
     "sns": ("sns", "Publish", "TopicArn"),
     "pipeline": ("sagemaker", "StartPipelineExecution", "PipelineName"),
+    "release": ("codepipeline", "StartPipelineExecution", "name"),
     "bus": ("events", "PutEvents", "EventBusName"),
     "logs": ("logs", "PutLogEvents", "logGroupName"),
 }
@@ -108,7 +109,7 @@ class Targets:
         if self._guard is None:
             return
         service, operation, member = _CALLS[kind]
-        given = {member: arn.rpartition(":")[2] if kind == "sqs" else arn}
+        given = {member: arn.rpartition(":")[2] if kind in ("sqs", "release") else arn}
         if kind == "logs":
             given = {member: arn.split(":log-group:")[1].removesuffix(":*"), "logStreamName": "*"}
         if not sender.role_arn:
@@ -173,6 +174,12 @@ class Targets:
             PipelineName=arn.rpartition("/")[2], PipelineParameters=given, **more
         )
 
+    def _to_release(
+        self, arn: str, text: str, attributes: dict[str, str], settings: Parameters, token: str
+    ) -> None:
+        more = {"clientRequestToken": token} if token else {}
+        self._clients("codepipeline").start_pipeline_execution(name=arn.rpartition(":")[2], **more)
+
     def _to_bus(
         self, arn: str, text: str, attributes: dict[str, str], settings: Parameters, token: str
     ) -> None:
@@ -204,6 +211,8 @@ def _kind(arn: str) -> str | None:
     service, resource = arn.split(":", 5)[2], arn.split(":", 5)[5]
     if service in ("lambda", "sqs", "sns"):
         return service
+    if service == "codepipeline" and "/" not in resource and ":" not in resource:
+        return "release"  # no stage, no action
     for name, kind, start in (
         ("states", "states", "stateMachine:"),
         ("sagemaker", "pipeline", "pipeline/"),

@@ -11,8 +11,9 @@ of stages and actions come out.
     variables      `#{variables.NAME}` and `#{namespace.NAME}` in an action's configuration
 
 An execution is kept with each change of its state, so a kill in the midst of an approval loses
-nothing. Differences from AWS: a new pipeline does not start by itself, and S3 sources are not
-polled (a rule of EventBridge starts the pipeline); a stage lets the next execution in when its own
-one has left; to stop an execution ends a waiting approval at once. What is not there is refused by
-name: other sources and providers, conditions, PARALLEL, roles and regions of single actions.
+nothing. A new pipeline starts itself, and a rule of EventBridge starts one when its source changes.
+Differences from AWS: what a rule starts says StartPipelineExecution for its trigger; a stage lets
+the next execution in when its own one has left; to stop an execution ends a waiting approval at
+once. What is not there is refused by name: other sources and providers, polling of a source,
+conditions, PARALLEL, roles and regions of single actions.
 """

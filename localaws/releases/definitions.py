@@ -41,14 +41,16 @@ _ACTION = {
 class Definitions:
     """CreatePipeline and its kin."""
 
-    def __init__(self, context: Context, assume: Assume) -> None:
-        self._context, self._assume = context, assume
+    def __init__(self, context: Context, assume: Assume, created: Callable[[Json], None]) -> None:
+        self._context, self._assume, self._created = context, assume, created
 
     def create_pipeline(self, request: Json) -> Json:
         given = request["pipeline"]
         if self._context.store.get(KIND, given["name"]):
             raise NameInUse(f"A pipeline with the name '{given['name']}' already exists.")
-        return self._keep(given, 1, self._context.now(), request.get("tags"))
+        made = self._keep(given, 1, self._context.now(), request.get("tags"))
+        self._created(made["pipeline"])
+        return made
 
     def update_pipeline(self, request: Json) -> Json:
         kept = self.kept(request["pipeline"]["name"])
@@ -138,6 +140,10 @@ class Definitions:
         extra |= set(action.get("configuration", {})) - PROVIDERS[provider][1]
         if extra:
             raise InvalidStructure(f"{where} {', '.join(sorted(extra))}.")
+        if action.get("configuration", {}).get("PollForSourceChanges") == "true":
+            raise InvalidStructure(
+                f"{where} PollForSourceChanges: let a rule of EventBridge start the pipeline."
+            )
         ins, outs = len(action.get("inputArtifacts", [])), len(action.get("outputArtifacts", []))
         if ins > 1 or outs > 1:
             raise InvalidStructure(f"{where} several artifacts.")

@@ -1,5 +1,6 @@
 """What is asked about executions, and done to them."""
 
+import logging
 import uuid
 from typing import Any
 
@@ -17,6 +18,8 @@ from localaws.releases.errors import (
     TooMany,
 )
 from localaws.releases.execution import KIND, key_of
+
+log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
 _MOST_QUEUED = 50
@@ -40,21 +43,39 @@ class Executions:
                 return {"pipelineExecutionId": earlier["pipelineExecutionId"]}
         if sum(e["status"] in ("InProgress", "Stopping") for e in known) >= _MOST_QUEUED:
             raise TooMany(f"Pipeline {pipeline['name']} has {_MOST_QUEUED} executions under way.")
-        now = self._context.now()
+        variables = _variables(pipeline, request.get("variables", []))
+        return {"pipelineExecutionId": self._begin(pipeline, variables, token=token)}
+
+    def of_new_pipeline(self, pipeline: Json) -> None:
+        """A new pipeline starts itself, with the variables' defaults; one that lacks any waits."""
+        try:
+            variables = _variables(pipeline, [])
+        except ValidationError as reason:
+            log.info("the new pipeline %s does not start itself: %s", pipeline["name"], reason)
+        else:
+            self._begin(pipeline, variables, trigger="CreatePipeline")
+
+    def _begin(
+        self,
+        pipeline: Json,
+        variables: dict[str, str],
+        *,
+        token: str | None = None,
+        trigger: str = "StartPipelineExecution",
+    ) -> str:
         record: Json = {
             "pipelineExecutionId": str(uuid.uuid4()),
             "definition": pipeline,
             "clientRequestToken": token,
             "status": "InProgress",
             "statusSummary": "",
-            "variables": _variables(pipeline, request.get("variables", [])),
-            "trigger": {"triggerType": "StartPipelineExecution", "triggerDetail": "localaws"},
-            "startTime": now,
+            "variables": variables,
+            "trigger": {"triggerType": trigger, "triggerDetail": "localaws"},
+            "startTime": self._context.now(),
             "artifactRevisions": [],
             **{"artifacts": {}, "namespaces": {}, "stages": {}, "actions": []},
         }
-        execution = self._engine.start(record, is_new=True)
-        return {"pipelineExecutionId": execution.id}
+        return self._engine.start(record, is_new=True).id
 
     def get_pipeline_execution(self, request: Json) -> Json:
         record = self._record(request["pipelineName"], request["pipelineExecutionId"])

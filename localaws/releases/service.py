@@ -15,9 +15,10 @@ class CodePipeline(RpcService):
     service = "codepipeline"
 
     def __init__(self, context: Context, assume: Assume, announce: Announce) -> None:
-        definitions = Definitions(context, assume)
         self._engine = Engine(context, Actions(context, assume), announce)
-        super().__init__([definitions, Executions(context, definitions, self._engine)])
+        definitions = Definitions(context, assume, lambda made: executions.of_new_pipeline(made))
+        executions = Executions(context, definitions, self._engine)
+        super().__init__([definitions, executions])
 
     def recover(self) -> None:
         self._engine.recover()

@@ -9,7 +9,7 @@ import pytest
 from botocore.exceptions import ClientError
 
 from tests.conftest import LocalAws
-from tests.release_kit import bucket, role, until, zipped
+from tests.release_kit import bucket, policy, role, until, zipped
 
 CHECK = """
 version: 0.2
@@ -61,6 +61,12 @@ class Releases:
         self.definition = self._definition(mode)
         del self.definition["stages"][stages:]
         self.pipelines.create_pipeline(pipeline=self.definition)
+        until(lambda: [one["status"] for one in self.listed()] == ["Failed"])  # without a source
+
+    def listed(self) -> Any:
+        """Its executions, newest first."""
+        answer = self.pipelines.list_pipeline_executions(pipelineName=self.name)
+        return answer["pipelineExecutionSummaries"]
 
     def _definition(self, mode: str) -> dict[str, Any]:
         deploy_variables = [
@@ -206,6 +212,46 @@ def test_one_artefact_goes_through_the_stages_and_waits_for_a_person(releases: R
     assert actions["Source"]["output"]["outputVariables"]["VersionId"] == revision["revisionId"]
 
 
+def test_a_new_pipeline_starts_itself(releases: Releases) -> None:
+    first = releases.listed()[-1]
+    assert first["trigger"]["triggerType"] == "CreatePipeline"
+    found = releases.execution(first["pipelineExecutionId"])
+    assert found["variables"] == [{"name": "WHY", "resolvedValue": "nothing"}]
+    assert "NoSuchKey" in releases.ended(first["pipelineExecutionId"], "Failed")["statusSummary"]
+
+
+def test_a_new_version_of_the_source_starts_the_pipeline_by_a_rule(local_aws: LocalAws) -> None:
+    made = Releases(local_aws, "told", stages=2)
+    made.s3.put_bucket_notification_configuration(
+        Bucket=made.place, NotificationConfiguration={"EventBridgeConfiguration": {}}
+    )
+    detail = {"bucket": {"name": [made.place]}, "object": {"key": ["source.zip"]}}
+    pattern = {"source": ["aws.s3"], "detail-type": ["Object Created"], "detail": detail}
+    events, arn = local_aws.client("events"), "arn:aws:codepipeline:us-east-1:123456789012:told"
+    events.put_rule(Name="told", EventPattern=json.dumps(pattern))
+    starter = role(local_aws, "told-starter", "events.amazonaws.com")
+    events.put_targets(Rule="told", Targets=[{"Id": "told", "Arn": arn, "RoleArn": starter}])
+    made.s3.put_object(Bucket=made.place, Key="unrelated", Body=b"")
+    made.put("green")
+    until(lambda: len(made.listed()) == 2)
+    made.ended(made.listed()[0]["pipelineExecutionId"], "Succeeded")
+    (revision,) = made.listed()[0]["sourceRevisions"]
+    current = made.s3.head_object(Bucket=made.place, Key="source.zip")["VersionId"]
+    assert revision["revisionId"] == current
+    local_aws.client("iam").delete_role_policy(RoleName="told-starter", PolicyName="all")
+    dead = local_aws.client("sqs").create_queue(QueueName="told-dead")["QueueUrl"]
+    letters = "arn:aws:sqs:us-east-1:123456789012:told-dead"
+    let = {"Effect": "Allow", "Principal": "*", "Action": "sqs:SendMessage", "Resource": letters}
+    local_aws.client("sqs").set_queue_attributes(QueueUrl=dead, Attributes={"Policy": policy(let)})
+    target = {"Id": "told", "Arn": arn, "RoleArn": starter, "DeadLetterConfig": {"Arn": letters}}
+    events.put_targets(Rule="told", Targets=[target])
+    made.put("blue")
+    receive = local_aws.client("sqs").receive_message
+    (letter,) = until(lambda: receive(QueueUrl=dead, MessageAttributeNames=["All"]).get("Messages"))
+    said = letter["MessageAttributes"]["ERROR_MESSAGE"]["StringValue"]
+    assert "not authorized to perform: codepipeline:StartPipelineExecution" in said
+
+
 def test_a_red_check_ends_the_release_before_anything_is_deployed(releases: Releases) -> None:
     releases.put("red")
     identity = releases.start()
@@ -320,10 +366,13 @@ def test_a_question_outlives_a_kill_of_the_server(fresh_local_aws: LocalAws) -> 
 def test_what_is_not_there_is_refused_by_name(releases: Releases) -> None:
     connection = {"ConnectionArn": "c", "FullRepositoryId": "a/b", "BranchName": "main"}
     source = action("Source", "CodeStarSourceConnection", connection, outputs="Sources")
+    polled = json.loads(json.dumps(releases.definition["stages"]))
+    polled[0]["actions"][0]["configuration"]["PollForSourceChanges"] = "true"
     for changes, words in (
         ({"pipelineType": "V1"}, "type V1"),
         ({"executionMode": "PARALLEL"}, "PARALLEL"),
         ({"stages": [stage("S", source), *releases.definition["stages"][1:]]}, "CodeStarSource"),
+        ({"stages": polled}, "PollForSourceChanges: let a rule of EventBridge start"),
     ):
         with pytest.raises(ClientError, match=words):
             releases.pipelines.create_pipeline(
