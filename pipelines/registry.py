@@ -99,10 +99,37 @@ def find(group: str, version: int, sagemaker: Any) -> ModelPackage:
     raise RegistryError(f"Group {group!r} has no version {version}; its versions: {known}.")
 
 
-def in_production(group: str, sagemaker: Any) -> ModelPackage | None:
-    """The version that a new one is held against: the newest approved one, or None."""
+def in_production(group: str, endpoint_name: str, sagemaker: Any) -> ModelPackage | None:
+    """The version that a new one is held against: the one that serves.
+
+    An approval does not make it so: its deployment may have failed, or an older version may have
+    been approved again. Before anything serves it is the newest approved version, or None.
+    """
+    arn = served(endpoint_name, sagemaker)
+    if arn is not None:
+        return describe(arn, sagemaker)
     approved = versions(group, sagemaker, ModelApprovalStatus=APPROVED)
     return max(approved, key=lambda package: package.version, default=None)
+
+
+def served(endpoint_name: str, sagemaker: Any) -> str | None:
+    """The ARN of the package behind the endpoint; None while there is no endpoint."""
+    try:
+        endpoint = sagemaker.describe_endpoint(EndpointName=endpoint_name)
+    except ClientError as error:
+        if error.response["Error"]["Code"] == "ValidationException":  # could not find endpoint
+            return None
+        raise
+    return package_of(endpoint["EndpointConfigName"], sagemaker)
+
+
+def package_of(endpoint_config_name: str, sagemaker: Any) -> str | None:
+    """The ARN of the package that an endpoint configuration serves."""
+    config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint_config_name)
+    model = sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
+    containers = model.get("Containers") or [model.get("PrimaryContainer", {})]
+    name = containers[0].get("ModelPackageName")
+    return str(name) if name else None
 
 
 def decide(package: ModelPackage, status: str, reason: str, sagemaker: Any) -> ModelPackage:

@@ -123,7 +123,9 @@ def test_images(
 
     `balanced`: as many of each class; `only`: of this class alone.
     """
-    package = in_production(resources.model_package_group_name, connection.client("sagemaker"))
+    package = in_production(
+        resources.model_package_group_name, resources.endpoint_name, connection.client("sagemaker")
+    )
     if package is None:
         fail("No version is approved yet: `scones models approve N` first.", WRONG_INPUT)
     s3 = connection.client("s3")

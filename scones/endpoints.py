@@ -5,6 +5,7 @@ from typing import Any
 import click
 from botocore.exceptions import ClientError
 
+from pipelines.registry import package_of
 from pipelines.resources import of_stack
 from scones.cli import WRONG_INPUT, Environment, fail, json_option, pass_environment, print_json
 from scones.connection import Connection
@@ -42,7 +43,7 @@ def describe(connection: Connection) -> dict[str, Any] | None:
             return None
         raise
     variant = endpoint["ProductionVariants"][0] if endpoint.get("ProductionVariants") else {}
-    package = _package(endpoint["EndpointConfigName"], sagemaker)
+    package = package_of(endpoint["EndpointConfigName"], sagemaker)
     return {
         "name": name,
         "status": endpoint["EndpointStatus"],
@@ -52,12 +53,3 @@ def describe(connection: Connection) -> dict[str, Any] | None:
         "capture": endpoint.get("DataCaptureConfig", {}).get("DestinationS3Uri"),
         "reason": endpoint.get("FailureReason"),
     }
-
-
-def _package(endpoint_config_name: str, sagemaker: Any) -> str | None:
-    """The model package that an endpoint configuration serves."""
-    config = sagemaker.describe_endpoint_config(EndpointConfigName=endpoint_config_name)
-    model = sagemaker.describe_model(ModelName=config["ProductionVariants"][0]["ModelName"])
-    containers = model.get("Containers") or [model.get("PrimaryContainer", {})]
-    name = containers[0].get("ModelPackageName")
-    return str(name) if name else None

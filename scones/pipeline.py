@@ -188,7 +188,9 @@ def run_parameters(
         if archive.name:
             parameters["DatasetName"] = archive.name
     production = registry.in_production(
-        resources.model_package_group_name, connection.client("sagemaker")
+        resources.model_package_group_name,
+        resources.endpoint_name,
+        connection.client("sagemaker"),
     )
     if production:
         parameters["ProductionModelUrl"] = production.comparison_url

@@ -5,7 +5,6 @@ straight into the group with what a deployment wants to know; nothing is trained
 `answer_of(N)`, so what the endpoint says tells which version it serves.
 """
 
-import functools
 import io
 import json
 import os
@@ -69,7 +68,7 @@ class Site:
 
     def __init__(self, user: User) -> None:
         self.user = user
-        self.client = functools.cache(user.client)
+        self.client = user.client
         self.machine, self.inference = "", ""
         for machine in self.client("stepfunctions").list_state_machines()["stateMachines"]:
             if machine["name"] == f"{NAME}-deployment":

@@ -1,11 +1,11 @@
 """The project as its user has it: the `scones` command, in a home of its own."""
 
-import functools
 import json
 import os
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,8 @@ class Command:
 
     @property
     def json(self) -> Any:
+        """What `--json` printed; AssertionError with its sentence for a command that failed."""
+        assert self.out, f"exit code {self.exit_code}: {self.err}"
         return json.loads(self.out)
 
 
@@ -42,6 +44,9 @@ class User:
         self.environment = os.environ | {"SCONES_HOME": str(folder / "home"), "COLUMNS": "200"}
         for name in ("SCONES_DATA", "SCONES_ENV"):
             self.environment.pop(name, None)
+        self._exports: dict[str, str] = {}
+        self._clients: dict[str, Any] = {}
+        self._making = threading.Lock()  # boto3 makes one client at a time
 
     def start(self, *arguments: str) -> "subprocess.Popen[str]":
         return subprocess.Popen(
@@ -68,15 +73,15 @@ class User:
         return command.out
 
     def aws_environment(self) -> dict[str, str]:
-        """What `eval "$(scones local env)"` sets in the user's shell."""
+        """What `eval "$(scones local env)"` sets in the user's shell; asked once, as there."""
+        if not self._exports:
+            exports = [
+                line.removeprefix("export ").split("=", 1)
+                for line in self.ok("local", "env").splitlines()
+                if line.startswith("export ")
+            ]
+            self._exports = {name: value.strip("'\"") for name, value in exports}
         return self.environment | self._exports
-
-    @functools.cached_property
-    def _exports(self) -> dict[str, str]:
-        """Asked for once: the embedded AWS comes back on the port that it had."""
-        lines = self.ok("local", "env").splitlines()
-        exports = [line.removeprefix("export ") for line in lines if line.startswith("export ")]
-        return {name: value.strip("'\"") for name, _, value in (e.partition("=") for e in exports)}
 
     def aws(self, *arguments: str) -> Any:
         """Runs the AWS CLI and returns its JSON."""
@@ -89,16 +94,19 @@ class User:
         assert answer.returncode == 0, answer.stderr
         return json.loads(answer.stdout) if answer.stdout.strip() else None
 
-    @functools.cache  # noqa: B019  # a user lives as long as the tests that share them
     def client(self, service: str) -> Any:
-        environment = self.aws_environment()
-        return boto3.client(
-            service,
-            endpoint_url=environment["AWS_ENDPOINT_URL"],
-            region_name=environment["AWS_REGION"],
-            aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
-            aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
-        )
+        """A boto3 client, made once: it finds the same address after a restart."""
+        with self._making:
+            if service not in self._clients:
+                environment = self.aws_environment()
+                self._clients[service] = boto3.client(
+                    service,
+                    endpoint_url=environment["AWS_ENDPOINT_URL"],
+                    region_name=environment["AWS_REGION"],
+                    aws_access_key_id=environment["AWS_ACCESS_KEY_ID"],
+                    aws_secret_access_key=environment["AWS_SECRET_ACCESS_KEY"],
+                )
+            return self._clients[service]
 
 
 @pytest.fixture(scope="session")

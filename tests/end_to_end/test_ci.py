@@ -1,7 +1,7 @@
 """The build on this machine, and the release pipeline from a commit to production.
 
 What the builds test is one quick module, since they must not run the suite in itself; the data is
-small and the training short.
+small and the training short. The retraining pipeline of the stack is in `test_loop`.
 """
 
 import json
@@ -80,35 +80,6 @@ def test_the_build_deploys_trains_and_exports_what_it_made(
 
 def exported(out: str, name: str) -> str:
     return next(line.partition("=")[2] for line in out.splitlines() if line.startswith(f"{name}="))
-
-
-def test_the_stacks_own_pipeline_retrains_with_the_deployed_sources(builder: User) -> None:
-    quicken(builder, "scones-local-retraining")
-    pipelines = builder.client("codepipeline")
-    variables = [{"name": "TRIGGER", "value": "drift"}, {"name": "TRIGGER_ID", "value": "alarm-1"}]
-    identity = pipelines.start_pipeline_execution(
-        name="scones-local-retraining", variables=variables, clientRequestToken="alarm-1"
-    )["pipelineExecutionId"]
-    ended = followed(builder, "scones-local-retraining", identity, 240)
-    assert ended["status"] == "Succeeded", ended.get("statusSummary")
-    executions = builder.client("sagemaker").list_pipeline_executions(
-        PipelineName="scones-local-training", SortBy="CreationTime", SortOrder="Descending"
-    )["PipelineExecutionSummaries"]
-    found = builder.client("sagemaker").list_pipeline_parameters_for_execution(
-        PipelineExecutionArn=executions[0]["PipelineExecutionArn"]
-    )["PipelineParameters"]
-    given = {item["Name"]: item["Value"] for item in found}
-    assert given["Trigger"] == "drift"
-    assert given["GitCommit"] == source.commit(ROOT)
-
-
-def quicken(user: User, project: str) -> None:
-    """The stack's build trains as its settings say; this one has a minute."""
-    codebuild = user.client("codebuild")
-    (found,) = codebuild.batch_get_projects(names=[project])["projects"]
-    environment = found["environment"]
-    environment["environmentVariables"].append({"name": "SCONES_START_OPTIONS", "value": QUICK})
-    codebuild.update_project(name=project, environment=environment)
 
 
 def followed(user: User, pipeline: str, identity: str, seconds: float) -> Any:

@@ -106,11 +106,12 @@ def test_labels_show_how_good_the_answers_were(watched: User) -> None:
         )
         for record in captured(watched)
     }
-    for inference_id, (bicycle, motorcycle) in list(answers.items())[:5]:
+    few = list(answers.items())[:4]  # one more would start a retraining
+    for inference_id, (bicycle, motorcycle) in few:
         wrong = "motorcycle" if bicycle > motorcycle else "bicycle"
         watched.ok("label", inference_id, wrong)
     quality = watched.run("monitor", "run", "--now", "--json").json["quality"]
-    assert quality["records"] == 5
+    assert quality["records"] == len(few)
     assert quality["figures"]["accuracy"] == 0
     assert "accuracy" in {violation["metric_name"] for violation in quality["violations"]}
 
