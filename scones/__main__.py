@@ -1,6 +1,7 @@
 """`python -m scones`, and the `scones` command: the root with every command group."""
 
 from scones import (
+    benchmark,
     ci,
     classify,
     cost,
@@ -31,6 +32,7 @@ main.add_command(pipeline.pipeline)
 main.add_command(models.models)
 main.add_command(deployments.deployments)
 main.add_command(endpoints.endpoints)
+main.add_command(benchmark.benchmark)
 main.add_command(classify.classify_command)
 main.add_command(classify.replay)
 main.add_command(monitor.monitor)
