@@ -14,6 +14,7 @@ main.places = {
     "models": "scones.models:models",
     "deployments": "scones.deployments:deployments",
     "endpoints": "scones.endpoints:endpoints",
+    "benchmark": "scones.benchmark:benchmark",
     "classify": "scones.classify:classify_command",
     "replay": "scones.classify:replay",
     "monitor": "scones.monitor:monitor",

@@ -3,7 +3,7 @@
     model.pt              the state dict; `torch.load(weights_only=True)` reads it and runs nothing
     metadata.json         classes, data, hyperparameters, validation, temperature, versions
     code/inference.py     the handlers that the PyTorch inference image calls
-    code/steps/…          network and decoding of images, below the same package path
+    code/steps/…          network, forward pass and decoding of images, below the same package path
 
 Nothing in it depends on the time or the place, so the same training gives the same archive.
 """
@@ -30,7 +30,7 @@ def write(folder: Path, network: Network, metadata: dict[str, Any]) -> None:
     package = code / "steps/train"
     package.mkdir(parents=True, exist_ok=True)
     shutil.copyfile(HERE / "inference.py", code / "inference.py")
-    for name in ("../__init__.py", "__init__.py", "network.py", "picture.py"):
+    for name in ("../__init__.py", "__init__.py", "network.py", "picture.py", "forward.py"):
         shutil.copyfile(HERE / name, package / name)
     text = json.dumps({**metadata, "versions": versions()}, indent=2, ensure_ascii=False)
     (folder / "metadata.json").write_text(text + "\n", "utf-8")

@@ -1,13 +1,25 @@
 """The handlers that the SageMaker PyTorch inference image calls; at the top of the archive's code.
 
-    image/png, image/jpeg, application/x-image ─► input_fn ─► predict_fn ─► output_fn ─► JSON
+    image/png, image/jpeg, application/x-image ─┐
+    application/jsonlines, an image a line ─────┴► input_fn ─► predict_fn ─► output_fn ─► JSON
 
-The answer is `[p_bicycle, p_motorcycle]`. What cannot be decoded raises `ValueError` with one
-sentence, which the server answers with a 4xx.
+One image is answered with `[p_bicycle, p_motorcycle]`. Several come as JSON Lines, as a batch
+transform splits and joins them (SplitType and AssembleWith "Line"):
 
-Source: "Deploy PyTorch Models", SageMaker Python SDK (model_fn, input_fn, predict_fn, output_fn).
+    {"image": "iVBORw0KGgo…"}        the PNG or JPEG in base64, on each line
+    {"image": "iVBORw0KGgo…"}
+
+and are answered with one such array a line. What cannot be decoded raises `ValueError` with one
+sentence, which names the line and which the server answers with a 4xx.
+
+Requests that wait at the same time share a forward pass (`steps.train.forward`); the answer to an
+image is the same alone and in company, to five digits.
+
+Sources: "Deploy PyTorch Models", SageMaker Python SDK (model_fn, input_fn, predict_fn, output_fn);
+https://docs.aws.amazon.com/sagemaker/latest/dg/cdf-inference.html (JSON Lines).
 """
 
+import base64
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -17,15 +29,15 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from steps.train import picture
+from steps.train import forward, picture
 from steps.train.network import Network
 
-CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image")
-_WARM_UP = 5  # passes after which torch has looked at the shapes and settled on a plan
+LINES = "application/jsonlines"
+CONTENT_TYPES = ("image/png", "image/jpeg", "application/x-image", LINES)
 
 
 class Model(NamedTuple):
-    """Logits of images (B, 3, 32, 32), made ready for inference, and where they are computed."""
+    """Logits of images (B, 3, 32, 32), B one of `forward.SIZES`, and where they are computed."""
 
     logits: Callable[[Tensor], Tensor]
     device: torch.device
@@ -54,35 +66,50 @@ def model_fn(model_dir: str) -> Model:
     metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
     calibrated = _Calibrated(network, float(metadata["temperature"])).to(device).eval()
     example = torch.rand(1, 3, picture.SIDE, picture.SIDE, device=device)
-    return Model(_for_inference(calibrated, example), device)
+    return Model(forward.Together(forward.compiled(calibrated, example)), device)
 
 
-def _for_inference(network: nn.Module, example: Tensor) -> Callable[[Tensor], Tensor]:
-    """The same function in half the time: batch norms folded into the convolutions before them,
-    weights laid out for the processor once and not at every call. Any batch size will do."""
-    with torch.no_grad():
-        traced = torch.jit.trace(network, example)  # type: ignore[no-untyped-call]  # torch's own
-        ready: Callable[[Tensor], Tensor] = torch.jit.optimize_for_inference(traced)
-        for _ in range(_WARM_UP):
-            ready(example)
-    return ready
-
-
-def input_fn(body: bytes, content_type: str) -> Tensor:
-    """Decodes one image of any size and mode into (1, 3, 32, 32), values in [0, 1]."""
+def input_fn(body: bytes | str, content_type: str) -> Tensor:
+    """Decodes one image, or one a line, of any size and mode: (N, 3, 32, 32), values in [0, 1]."""
     kind = content_type.split(";")[0].strip().lower()
     if kind not in CONTENT_TYPES:
         raise ValueError(f"{kind!r} is not supported; send one of {', '.join(CONTENT_TYPES)}")
-    pixels = torch.from_numpy(picture.decoded(body).astype(np.float32) / 255)
-    return pixels.permute(2, 0, 1)[None]
+    data = body.encode() if isinstance(body, str) else bytes(body)
+    images = _of_lines(data) if kind == LINES else [picture.decoded(data)]
+    pixels = np.stack(images).astype(np.float32) / 255
+    return torch.from_numpy(pixels).permute(0, 3, 1, 2)
+
+
+def _of_lines(body: bytes) -> list[np.ndarray]:
+    """The image of each line that is not blank."""
+    images = []
+    for number, line in enumerate(body.splitlines(), 1):
+        if line.strip():
+            try:
+                images.append(picture.decoded(_in_base64(line)))
+            except ValueError as error:
+                raise ValueError(f"line {number}: {error}") from error
+    if not images:
+        raise ValueError("the body has no line with an image")
+    return images
+
+
+def _in_base64(line: bytes) -> bytes:
+    try:
+        return base64.b64decode(json.loads(line)["image"], validate=True)
+    except (ValueError, TypeError, KeyError) as error:
+        raise ValueError('a line must be {"image": "<base64 of a PNG or JPEG>"}') from error
 
 
 def predict_fn(images: Tensor, model: Model) -> Tensor:
-    """Probabilities (B, 2) of the two classes."""
+    """Probabilities (N, 2) of the two classes."""
     with torch.inference_mode():
-        return model.logits(images.to(model.device)).double().softmax(dim=1).cpu()
+        logits = [model.logits(part) for part in forward.parts(images.to(model.device))]
+        return torch.cat(logits).double().softmax(dim=1).cpu()
 
 
-def output_fn(prediction: Tensor, accept: str) -> str:
-    """The JSON array of the two probabilities, whatever `accept` asks for."""
-    return json.dumps([float(p) for p in prediction[0]])
+def output_fn(prediction: Tensor, accept: str) -> str | tuple[str, str]:
+    """The JSON array of an image's two probabilities, whatever `accept` asks for; one a line, with
+    the content type of JSON Lines, for several images."""
+    lines = [json.dumps(probabilities) for probabilities in prediction.tolist()]
+    return lines[0] if len(lines) == 1 else ("\n".join(lines), LINES)

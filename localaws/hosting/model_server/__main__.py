@@ -20,6 +20,8 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 from .handlers import Model
 from .http import listen
 
+_AT_ONCE = 8  # requests in a process's handlers, so that a program may answer them together
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="model_server", description=__doc__)
@@ -30,9 +32,7 @@ def main() -> None:
     _install_requirements(options.model_dir)
     model = Model.load(options.model_dir)
     workers = int(os.environ.get("SAGEMAKER_MODEL_SERVER_WORKERS") or 1)
-    threads = int(os.environ["OMP_NUM_THREADS"])
-    predictions = max(1, (os.cpu_count() or 1) // (threads * workers))
-    server = listen(options.bind, model, predictions)
+    server = listen(options.bind, model, _AT_ONCE)
     print(f"model loaded; serving {model.program}", flush=True)
     if workers > 1:
         _copy(workers)

@@ -1,8 +1,9 @@
 """HTTP/1.1 around a model: `GET /ping`, `POST /invocations`, connections kept open.
 
-One thread a connection; as many predictions at once as there are cores. The standard library's
-`http.server` takes a request's head for an e-mail, which costs a fifth of a small network's time;
-this one reads the few headers that matter. The answer leaves in one write, without Nagle's delay.
+One thread a connection; as many requests in the model's handlers at once as the caller says. The
+standard library's `http.server` takes a request's head for an e-mail, which costs a fifth of a
+small network's time; this one reads the few headers that matter. The answer leaves in one write,
+without Nagle's delay.
 """
 
 import os
