@@ -62,6 +62,7 @@ from localaws.sagemaker.registry import ModelRegistry
 from localaws.sagemaker.service import SageMaker
 from localaws.sagemaker.tags import Tags
 from localaws.sagemaker.training import TrainingJobs
+from localaws.sagemaker.tuning import TuningJobs
 from localaws.store import Store
 
 log = logging.getLogger(__name__)
@@ -78,16 +79,19 @@ def build(context: Context, state: MotoState) -> list[Any]:
     runner = Runner(context, identity.credentials, logs)
     processing = ProcessingJobs(context, runner, announce)
     training = TrainingJobs(context, runner, announce)
+    tuning = TuningJobs(context, training, announce)
     registry = ModelRegistry(context, events)
     models = Models(context, identity.credentials)
     steps = {
         "Processing": processing,
         "Training": training,
+        "Tuning": tuning,
         "RegisterModel": registry,
         "Model": models,
     }
     pipelines = Pipelines(context, steps, announce=announce)
-    sagemaker = [Tags(context), runner, processing, training, registry, models, pipelines]
+    sagemaker = [Tags(context), runner, processing, training, tuning]
+    sagemaker += [registry, models, pipelines]
     host = Host(
         context, identity.credentials, logs, Limits.from_environment(), state.wait_until_loaded
     )

@@ -15,13 +15,16 @@ class StepType:
     """One type of step.
 
     `resource` is the noun of its operations (`Create<resource>`, `Describe<resource>`), or empty
-    for a type that calls nothing; `metadata` its member in a listed step's Metadata.
+    for a type that calls nothing; `metadata` its member in a listed step's Metadata. `listing` is
+    an operation whose response is part of its properties too; `longest_name` is of a job's name.
     """
 
     name: str
     metadata: str
     resource: str = ""
     cache_key: tuple[str, ...] = ()
+    listing: str = ""
+    longest_name: int = 63
 
     @property
     def is_job(self) -> bool:
@@ -59,6 +62,22 @@ STEP_TYPES = {
                 "InputDataConfig",
             ),
         ),
+        StepType(
+            "Tuning",
+            "TuningJob",
+            "HyperParameterTuningJob",
+            (
+                "HyperParameterTuningJobConfig",
+                "TrainingJobDefinition.AlgorithmSpecification",
+                "TrainingJobDefinition.HyperParameterRanges",
+                "TrainingJobDefinition.InputDataConfig",
+                "TrainingJobDefinition.StaticHyperParameters",
+                "TrainingJobDefinition.TuningObjective",
+                "TrainingJobDefinitions",
+            ),
+            listing="ListTrainingJobsForHyperParameterTuningJob",
+            longest_name=32,
+        ),
         StepType("RegisterModel", "RegisterModel", "ModelPackage"),
         StepType("Model", "Model", "Model"),
         StepType("Condition", "Condition"),
@@ -69,11 +88,14 @@ STEP_TYPES = {
 # The other types that SageMaker Pipelines has.
 OTHER_TYPES = frozenset(
     {
-        *("Transform", "Tuning", "AutoML", "QualityCheck", "ClarifyCheck", "Lambda", "Callback"),
+        *("Transform", "AutoML", "QualityCheck", "ClarifyCheck", "Lambda", "Callback"),
         *("EMR", "EMRServerless", "Athena", "Endpoint", "EndpointConfig", "InferenceComponent"),
         *("Lineage", "Job", "Cleanup", "ForEach"),
     }
 )
+
+
+_MEMBER_OF_LISTING = "TrainingJobSummaries"  # https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-properties.html
 
 
 def require_property(kind: StepType, path: str) -> None:
@@ -85,8 +107,11 @@ def require_property(kind: StepType, path: str) -> None:
         if kind.name != "Condition" or path != "Outcome":
             raise UnresolvedReference(f"a {kind.name} step has no property {path!r}")
         return
-    operation = service_model.load("sagemaker").operation_model(f"Describe{kind.resource}")
+    model = service_model.load("sagemaker")
+    operation = model.operation_model(f"Describe{kind.resource}")
     shape = operation.output_shape
+    if kind.listing and path.startswith(_MEMBER_OF_LISTING):
+        shape = model.operation_model(kind.listing).output_shape
     try:
         for token in tokens(path):
             if shape.type_name == "structure":
