@@ -11,6 +11,8 @@
                                │         Register               (pending a person's approval)
                                └─ no  ─► AccuracyTooLow         (fails with the figures)
 
+The tuned variant has Tune (see `pipelines.tuning`) in Train's place, and is a pipeline of its own.
+
 Every run writes below `executions/<execution id>/`. Programs lie at content-addressed prefixes, so
 a step runs again when its own code, its arguments or its inputs change, and else comes from the
 step cache. No job needs the network, so none has it.
@@ -18,6 +20,7 @@ step cache. No job needs the network, so none has it.
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from sagemaker.core.drift_check_baselines import DriftCheckBaselines
 from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
@@ -28,13 +31,14 @@ from sagemaker.core.workflow.conditions import (
 )
 from sagemaker.core.workflow.execution_variables import ExecutionVariables
 from sagemaker.core.workflow.functions import Join, JsonGet
+from sagemaker.core.workflow.parameters import ParameterInteger
 from sagemaker.core.workflow.pipeline_context import PipelineSession
 from sagemaker.core.workflow.properties import PropertyFile
 from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.model_step import ModelStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
-from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
+from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep, TuningStep
 from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train.configs import (
     Compute,
@@ -52,6 +56,7 @@ from pipelines.parameters import training_parameters
 from pipelines.resources import Resources
 from pipelines.settings import Settings
 from pipelines.trainer import ContentAddressedTrainer
+from pipelines.tuning import best_model, trials_parameter, tuning_step
 
 # What Train's log lines carry, `epoch=12/40 train_loss=0.1234 …`, as CloudWatch metrics.
 METRICS = {
@@ -68,8 +73,12 @@ def training_pipeline(
     resources: Resources,
     session: PipelineSession,
     steps_folder: Path = STEPS_FOLDER,
+    tuned: bool = False,
 ) -> Pipeline:
-    """The pipeline of an environment, its code uploaded; nothing is created or started."""
+    """The pipeline of an environment, its code uploaded; nothing is created or started.
+
+    `tuned`: the variant that trains once a trial and goes on with the best one.
+    """
     s3 = session.boto_session.client("s3")
     bucket = resources.bucket_name
     code = {step: upload(step_bundle(step, steps_folder), bucket, s3) for step in PROGRAMS}
@@ -81,12 +90,13 @@ def training_pipeline(
     build = Build(settings, resources, session, parameters, code)
 
     prepare = _prepare(build)
-    train = _train(build, prepare)
+    trials = [trials_parameter(settings.tuning)] if tuned else []
+    train = _tune(build, prepare, *trials) if tuned else _train(build, prepare)
     report = PropertyFile("EvaluationReport", output_name="evaluation", path="evaluation.json")
     evaluate = _evaluate(build, prepare, train, report)
     return Pipeline(
-        name=settings.name("training"),
-        parameters=parameters.all(),
+        name=settings.name("tuning" if tuned else "training"),
+        parameters=[*parameters.all(), *trials],
         steps=[prepare, train, evaluate, _gate(build, prepare, train, evaluate, report)],
         sagemaker_session=session,
         pipeline_experiment_config=None,  # Experiments are in maintenance; the registry has it all
@@ -113,8 +123,30 @@ def _prepare(build: Build) -> ProcessingStep:
 
 
 def _train(build: Build, prepare: ProcessingStep) -> TrainingStep:
+    trainer = _trainer(build, prepare).with_metric_definitions(
+        [MetricDefinition(name=name, regex=regex) for name, regex in METRICS.items()]
+    )
+    return TrainingStep(name="Train", step_args=trainer.train(), **build.job_policies())
+
+
+def _tune(build: Build, prepare: ProcessingStep, trials: ParameterInteger) -> TuningStep:
+    trainer = _trainer(build, prepare)
+    # Trials are not to find each other's checkpoints; an interrupted one begins anew.
+    trainer.checkpoint_config = None
+    inputs = trainer.input_data_config
+    return tuning_step(build, trainer, inputs, METRICS, trials)
+
+
+def _model_of(train: TrainingStep | TuningStep) -> Any:
+    """Where the model's archive lies that goes on to evaluation."""
+    if isinstance(train, TuningStep):
+        return best_model(train)
+    return train.properties.ModelArtifacts.S3ModelArtifacts
+
+
+def _trainer(build: Build, prepare: ProcessingStep) -> ContentAddressedTrainer:
     options = build.settings.training
-    trainer = ContentAddressedTrainer(
+    return ContentAddressedTrainer(
         sagemaker_session=build.session,
         role=build.resources.train_role_arn,
         base_job_name=build.settings.name("training"),
@@ -153,12 +185,11 @@ def _train(build: Build, prepare: ProcessingStep) -> TrainingStep:
             InputData(channel_name=name, data_source=output_of(prepare, name))
             for name in ("train", "validation", "dataset")
         ],
-    ).with_metric_definitions([MetricDefinition(name=n, regex=r) for n, r in METRICS.items()])
-    return TrainingStep(name="Train", step_args=trainer.train(), **build.job_policies())
+    )
 
 
 def _evaluate(
-    build: Build, prepare: ProcessingStep, train: TrainingStep, report: PropertyFile
+    build: Build, prepare: ProcessingStep, train: TrainingStep | TuningStep, report: PropertyFile
 ) -> ProcessingStep:
     gate, parameters = build.settings.gate, build.parameters
     return processing_step(
@@ -171,7 +202,7 @@ def _evaluate(
             *("--minimum-threshold", str(gate.minimum_confidence)),
         ],
         inputs={
-            "model": train.properties.ModelArtifacts.S3ModelArtifacts,
+            "model": _model_of(train),
             "test": output_of(prepare, "test"),
             "validation": output_of(prepare, "validation"),
             "dataset": output_of(prepare, "dataset"),
@@ -185,7 +216,7 @@ def _evaluate(
 def _gate(
     build: Build,
     prepare: ProcessingStep,
-    train: TrainingStep,
+    train: TrainingStep | TuningStep,
     evaluate: ProcessingStep,
     report: PropertyFile,
 ) -> ConditionStep:
@@ -237,7 +268,7 @@ def _baseline(build: Build, evaluate: ProcessingStep) -> ProcessingStep:
 def _register(
     build: Build,
     prepare: ProcessingStep,
-    train: TrainingStep,
+    train: TrainingStep | TuningStep,
     evaluate: ProcessingStep,
     baseline: ProcessingStep,
     figure: Callable[[str], JsonGet],
@@ -251,7 +282,7 @@ def _register(
     }
     builder = ModelBuilder(
         image_uri=build.image("inference", serving.instance_types[0]),
-        s3_model_data_url=train.properties.ModelArtifacts.S3ModelArtifacts,
+        s3_model_data_url=_model_of(train),
         role_arn=build.resources.pipeline_role_arn,
         sagemaker_session=build.session,
         env_vars={

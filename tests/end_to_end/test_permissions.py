@@ -43,6 +43,10 @@ KEPT: dict[tuple[str, str], str] = {
     ): "messages in queues and definitions of workflows, which localaws does not encrypt",
     ("Retraining(Day|Build)?Role", ".*"): "nothing retrains in this life; test_ci does, with them",
     ("RequestRetrainingRole", "codepipeline:StartPipelineExecution|sqs:SendMessage"): "as above",
+    (
+        "PipelineRole",
+        "sagemaker:.*HyperParameterTuningJob|arn:.*:hyper-parameter-tuning-job/.*",
+    ): "nothing is tuned in this life; test_training_pipeline does, with them",
     ("UpdateEndpointRole", "cloudwatch:DescribeAlarms"): "SageMaker looks at the canary's alarms"
     " for the caller",
     (
