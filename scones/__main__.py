@@ -9,6 +9,7 @@ from scones import (
     deploy,
     deployments,
     endpoints,
+    explain,
     label,
     local,
     models,
@@ -33,6 +34,7 @@ main.add_command(deployments.deployments)
 main.add_command(endpoints.endpoints)
 main.add_command(classify.classify_command)
 main.add_command(classify.replay)
+main.add_command(explain.explain)
 main.add_command(monitor.monitor)
 main.add_command(label.label)
 main.add_command(review.review)
