@@ -63,6 +63,7 @@ from localaws.sagemaker.service import SageMaker
 from localaws.sagemaker.tags import Tags
 from localaws.sagemaker.training import TrainingJobs
 from localaws.sagemaker.transform import TransformJobs
+from localaws.sagemaker.tuning import TuningJobs
 from localaws.store import Store
 
 log = logging.getLogger(__name__)
@@ -79,18 +80,20 @@ def build(context: Context, state: MotoState) -> list[Any]:
     runner = Runner(context, identity.credentials, logs)
     processing = ProcessingJobs(context, runner, announce)
     training = TrainingJobs(context, runner, announce)
+    tuning = TuningJobs(context, training, announce)
     registry = ModelRegistry(context, events)
     models = Models(context, identity.credentials)
     transform = TransformJobs(context, runner, models, announce)
     steps = {
         "Processing": processing,
         "Training": training,
+        "Tuning": tuning,
         "RegisterModel": registry,
         "Model": models,
         "Transform": transform,
     }
     pipelines = Pipelines(context, steps, announce=announce)
-    jobs = [runner, processing, training, transform]
+    jobs = [runner, processing, training, tuning, transform]
     sagemaker = [Tags(context), *jobs, registry, models, pipelines]
     host = Host(
         context, identity.credentials, logs, Limits.from_environment(), state.wait_until_loaded

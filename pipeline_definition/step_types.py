@@ -16,7 +16,8 @@ class StepType:
 
     `resource` is the noun of its operations (`Create<resource>`, `Describe<resource>`), or empty
     for a type that calls nothing; `metadata` its member in a listed step's Metadata. The request of
-    a type that `has_role` names the job's role; a transform has its model's.
+    a type that `has_role` names the job's role; a transform has its model's. `listing` is an
+    operation whose response is part of its properties too; `longest_name` is of a job's name.
     """
 
     name: str
@@ -24,6 +25,8 @@ class StepType:
     resource: str = ""
     cache_key: tuple[str, ...] = ()
     has_role: bool = True
+    listing: str = ""
+    longest_name: int = 63
 
     @property
     def is_job(self) -> bool:
@@ -63,6 +66,22 @@ STEP_TYPES = {
         ),
         # No cache key: what AWS compares for it is not modelled here, so it always runs.
         StepType("Transform", "TransformJob", "TransformJob", has_role=False),
+        StepType(
+            "Tuning",
+            "TuningJob",
+            "HyperParameterTuningJob",
+            (
+                "HyperParameterTuningJobConfig",
+                "TrainingJobDefinition.AlgorithmSpecification",
+                "TrainingJobDefinition.HyperParameterRanges",
+                "TrainingJobDefinition.InputDataConfig",
+                "TrainingJobDefinition.StaticHyperParameters",
+                "TrainingJobDefinition.TuningObjective",
+                "TrainingJobDefinitions",
+            ),
+            listing="ListTrainingJobsForHyperParameterTuningJob",
+            longest_name=32,
+        ),
         StepType("RegisterModel", "RegisterModel", "ModelPackage"),
         StepType("Model", "Model", "Model"),
         StepType("Condition", "Condition"),
@@ -73,11 +92,14 @@ STEP_TYPES = {
 # The other types that SageMaker Pipelines has.
 OTHER_TYPES = frozenset(
     {
-        *("Tuning", "AutoML", "QualityCheck", "ClarifyCheck", "Lambda", "Callback"),
+        *("AutoML", "QualityCheck", "ClarifyCheck", "Lambda", "Callback"),
         *("EMR", "EMRServerless", "Athena", "Endpoint", "EndpointConfig", "InferenceComponent"),
         *("Lineage", "Job", "Cleanup", "ForEach"),
     }
 )
+
+
+_MEMBER_OF_LISTING = "TrainingJobSummaries"  # https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-properties.html
 
 
 def require_property(kind: StepType, path: str) -> None:
@@ -89,8 +111,11 @@ def require_property(kind: StepType, path: str) -> None:
         if kind.name != "Condition" or path != "Outcome":
             raise UnresolvedReference(f"a {kind.name} step has no property {path!r}")
         return
-    operation = service_model.load("sagemaker").operation_model(f"Describe{kind.resource}")
+    model = service_model.load("sagemaker")
+    operation = model.operation_model(f"Describe{kind.resource}")
     shape = operation.output_shape
+    if kind.listing and path.startswith(_MEMBER_OF_LISTING):
+        shape = model.operation_model(kind.listing).output_shape
     try:
         for token in tokens(path):
             if shape.type_name == "structure":

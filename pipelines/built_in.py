@@ -21,7 +21,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep, Transfo
 from sagemaker.serve.model_builder import ModelBuilder
 from sagemaker.train.configs import InputData, Networking
 
-from pipelines.algorithm import Algorithm, Answers
+from pipelines.algorithm import Algorithm, Answers, TrainStep, trained
 from pipelines.build import DATASET, Build, output_of
 from pipelines.trainer import make_trainer
 
@@ -66,12 +66,12 @@ def train(build: Build, prepare: ProcessingStep) -> TrainingStep:
     return TrainingStep(name="Train", step_args=trainer.train(), **build.job_policies())
 
 
-def answers(build: Build, prepare: ProcessingStep, train: TrainingStep) -> Answers:
+def answers(build: Build, prepare: ProcessingStep, train: TrainStep) -> Answers:
     """A model of the candidate, and a transform of each split that Evaluate measures by."""
     network = build.settings.network
     model = ModelBuilder(
         **container(build),
-        s3_model_data_url=train.properties.ModelArtifacts.S3ModelArtifacts,
+        s3_model_data_url=trained(train),
         role_arn=build.resources.evaluate_role_arn,  # with which the transform reads and writes
         network=Networking(
             enable_network_isolation=True,

@@ -12,10 +12,12 @@ from typing import Any
 from botocore.exceptions import ClientError
 
 FINAL = frozenset({"Succeeded", "Failed", "Stopped"})
-_LOG_GROUPS = {
-    "processing-job": "/aws/sagemaker/ProcessingJobs",
-    "training-job": "/aws/sagemaker/TrainingJobs",
-    "transform-job": "/aws/sagemaker/TransformJobs",
+# Where each kind of job logs: the group, and how its streams begin after the job's name.
+_LOGS = {
+    "processing-job": ("/aws/sagemaker/ProcessingJobs", "/"),
+    "training-job": ("/aws/sagemaker/TrainingJobs", "/"),
+    "transform-job": ("/aws/sagemaker/TransformJobs", "/"),
+    "hyper-parameter-tuning-job": ("/aws/sagemaker/TrainingJobs", "-"),  # its trials'
 }
 
 
@@ -133,11 +135,11 @@ def executions(pipeline_name: str, sagemaker: Any) -> Iterator[dict[str, Any]]:
 def last_log_line(job_arn: str, logs: Any) -> str:
     """The newest line that a job has logged, or nothing while it has logged none."""
     kind, _, name = job_arn.rsplit(":", 1)[-1].partition("/")
-    group = _LOG_GROUPS.get(kind)
-    if group is None:
+    if kind not in _LOGS:
         return ""
+    group, then = _LOGS[kind]
     try:
-        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}/")
+        streams = logs.describe_log_streams(logGroupName=group, logStreamNamePrefix=f"{name}{then}")
         events = [
             event
             for stream in streams["logStreams"]
@@ -149,7 +151,8 @@ def last_log_line(job_arn: str, logs: Any) -> str:
         if error.response["Error"]["Code"] == "ResourceNotFoundException":
             return ""  # the group is made with the first job's first line
         raise
-    return str(events[-1]["message"]).strip() if events else ""
+    newest = max(events, key=lambda event: event["timestamp"], default={"message": ""})
+    return str(newest["message"]).strip()
 
 
 def _steps(execution_arn: str, sagemaker: Any) -> Iterator[Step]:
@@ -162,7 +165,7 @@ def _steps(execution_arn: str, sagemaker: Any) -> Iterator[Step]:
 
 def _step(row: dict[str, Any]) -> Step:
     metadata = row.get("Metadata", {})
-    kinds = ("ProcessingJob", "TrainingJob", "TransformJob")
+    kinds = ("ProcessingJob", "TrainingJob", "TransformJob", "TuningJob")
     job: dict[str, str] = next((metadata[kind] for kind in kinds if kind in metadata), {})
     return Step(
         name=row["StepName"],

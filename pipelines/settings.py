@@ -76,6 +76,40 @@ class Training(_Section):
         return self
 
 
+class Range(_Section):
+    """What a hyperparameter may be: from `minimum` to `maximum`, or one of `values`.
+
+    Whole ends make a range of whole numbers.
+    """
+
+    minimum: int | float | None = None
+    maximum: int | float | None = None
+    scaling: Literal["Auto", "Linear", "Logarithmic", "ReverseLogarithmic"] = "Auto"
+    values: list[str] | None = pydantic.Field(default=None, min_length=1, max_length=30)
+
+    @pydantic.model_validator(mode="after")
+    def _ends_or_values(self) -> "Range":
+        ends = (self.minimum, self.maximum)
+        if (self.values is None) == (ends == (None, None)) or ends.count(None) == 1:
+            raise ValueError("give minimum and maximum, or values")
+        if None not in ends:
+            if type(self.minimum) is not type(self.maximum):
+                raise ValueError("minimum and maximum must both be whole numbers, or neither")
+            if self.minimum > self.maximum:  # type: ignore[operator]  # neither is None here
+                raise ValueError("minimum is greater than maximum")
+        return self
+
+
+class Tuning(_Section):
+    trials: int = pydantic.Field(ge=1, le=500)
+    parallel: int = pydantic.Field(ge=1, le=10)
+    strategy: Literal["Random", "Bayesian"]
+    seed: int = pydantic.Field(ge=1)
+    objective: str
+    direction: Literal["Maximize", "Minimize"]
+    ranges: dict[str, Range] = pydantic.Field(min_length=1, max_length=30)
+
+
 class Serving(_Section):
     framework_version: str
     python_version: str
@@ -173,6 +207,7 @@ class Settings(_Section):
     project: str = pydantic.Field(pattern=r"^[a-z][a-z0-9-]{0,19}$")
     processing: Processing
     training: Training
+    tuning: Tuning
     serving: Serving
     gate: Gate
     registry: Registry

@@ -11,8 +11,9 @@
                                │         Register               (pending a person's approval)
                                └─ no  ─► AccuracyTooLow         (fails with the figures)
 
-How Train trains, and how Evaluate comes to the model's answers, is the algorithm's: our own
-program, or SageMaker's built-in one (`algorithm.py`, `built_in.py`).
+How Train trains, and how Evaluate comes to the model's answers, is the algorithm's
+(`algorithm.py`): our own program (`own.py`), or SageMaker's built-in one (`built_in.py`). The tuned
+variant is a pipeline of its own, with Tune (`tuning.py`) in Train's place.
 
 Every run writes below `executions/<execution id>/`. Programs lie at content-addressed prefixes, so
 a step runs again when its own code, its arguments or its inputs change, and else comes from the
@@ -21,7 +22,6 @@ step cache. No job needs the network, so none has it.
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from sagemaker.core.drift_check_baselines import DriftCheckBaselines
 from sagemaker.core.model_metrics import MetricsSource, ModelMetrics
@@ -37,28 +37,18 @@ from sagemaker.mlops.workflow.condition_step import ConditionStep
 from sagemaker.mlops.workflow.fail_step import FailStep
 from sagemaker.mlops.workflow.model_step import ModelStep
 from sagemaker.mlops.workflow.pipeline import Pipeline
-from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep
+from sagemaker.mlops.workflow.steps import ProcessingStep
 from sagemaker.serve.model_builder import ModelBuilder
-from sagemaker.train.configs import InputData, MetricDefinition, SourceCode
 
-from pipelines.algorithm import Algorithm, Answers
+from pipelines.algorithm import Algorithm, Answers, TrainStep
 from pipelines.analyzer import CSV, analyzer_step
 from pipelines.build import DATASET, Build, output_of, processing_step, protection
 from pipelines.built_in import BUILT_IN
 from pipelines.code import PROGRAMS, STEPS_FOLDER, bundle, step_bundle, upload
+from pipelines.own import OWN, TUNED
 from pipelines.parameters import training_parameters
 from pipelines.resources import Resources
-from pipelines.settings import Settings
-from pipelines.trainer import make_trainer
-
-# What Train's log lines carry, `epoch=12/40 train_loss=0.1234 …`, as CloudWatch metrics.
-METRICS = {
-    "train:loss": r"train_loss=([0-9.]+)",
-    "train:accuracy": r"train_accuracy=([0-9.]+)",
-    "validation:loss": r"validation_loss=([0-9.]+)",
-    "validation:accuracy": r"validation_accuracy=([0-9.]+)",
-}
-CODE_OF_TRAINING = "/opt/ml/input/data/code"
+from pipelines.settings import Settings, SettingsError
 
 
 def training_pipeline(
@@ -66,8 +56,12 @@ def training_pipeline(
     resources: Resources,
     session: PipelineSession,
     steps_folder: Path = STEPS_FOLDER,
+    tuned: bool = False,
 ) -> Pipeline:
-    """The pipeline of an environment, its code uploaded; nothing is created or started."""
+    """The pipeline of an environment, its code uploaded; nothing is created or started.
+
+    `tuned`: the variant that trains once a trial and goes on with the best one.
+    """
     s3 = session.boto_session.client("s3")
     bucket = resources.bucket_name
     code = {step: upload(step_bundle(step, steps_folder), bucket, s3) for step in PROGRAMS}
@@ -79,19 +73,29 @@ def training_pipeline(
     build = Build(settings, resources, session, parameters, code)
 
     prepare = _prepare(build)
-    algorithm = BUILT_IN if settings.training.algorithm == BUILT_IN.name else OWN
+    algorithm = _algorithm(settings, tuned)
     train = algorithm.train(build, prepare)
     answers = algorithm.answers(build, prepare, train)
     report = PropertyFile("EvaluationReport", output_name="evaluation", path="evaluation.json")
     evaluate = _evaluate(build, prepare, answers, report)
     gate = _gate(build, algorithm, prepare, train, evaluate, report)
     return Pipeline(
-        name=settings.name("training"),
-        parameters=parameters.all(),
+        name=settings.name("tuning" if tuned else "training"),
+        parameters=[*parameters.all(), *algorithm.parameters(settings)],
         steps=[prepare, train, *answers.steps, evaluate, gate],
         sagemaker_session=session,
         pipeline_experiment_config=None,  # Experiments are in maintenance; the registry has it all
     )
+
+
+def _algorithm(settings: Settings, tuned: bool) -> Algorithm:
+    if settings.training.algorithm != BUILT_IN.name:
+        return TUNED if tuned else OWN
+    if tuned:
+        raise SettingsError(
+            "training.algorithm: built-in has no tuned variant; set it to own, or start without it."
+        )
+    return BUILT_IN
 
 
 def _prepare(build: Build) -> ProcessingStep:
@@ -112,40 +116,6 @@ def _prepare(build: Build) -> ProcessingStep:
         outputs={name: build.execution(name) for name in outputs},
         property_files=[DATASET],
     )
-
-
-def _train(build: Build, prepare: ProcessingStep) -> TrainingStep:
-    trainer = make_trainer(
-        build,
-        training_image=build.image("training", build.settings.training.instance_type),
-        source_code=SourceCode(
-            source_dir=build.code["train"], entry_script="steps/train/__main__.py"
-        ),
-        environment={"PYTHONPATH": CODE_OF_TRAINING},
-        input_data_config=[
-            InputData(channel_name=name, data_source=output_of(prepare, name))
-            for name in ("train", "validation", "dataset")
-        ],
-    ).with_metric_definitions([MetricDefinition(name=n, regex=r) for n, r in METRICS.items()])
-    return TrainingStep(name="Train", step_args=trainer.train(), **build.job_policies())
-
-
-def _archive(build: Build, prepare: ProcessingStep, train: TrainingStep) -> Answers:
-    """Evaluate opens the archive itself and asks the code in it, as the endpoint will."""
-    return Answers([], {"model": train.properties.ModelArtifacts.S3ModelArtifacts})
-
-
-def _container(build: Build) -> dict[str, Any]:
-    return {
-        "image_uri": build.image("inference", build.settings.serving.instance_types[0]),
-        "env_vars": {
-            "SAGEMAKER_PROGRAM": "inference.py",
-            "SAGEMAKER_SUBMIT_DIRECTORY": "/opt/ml/model/code",
-        },
-    }
-
-
-OWN = Algorithm(name="own", train=_train, answers=_archive, container=_container)
 
 
 def _evaluate(
@@ -177,7 +147,7 @@ def _gate(
     build: Build,
     algorithm: Algorithm,
     prepare: ProcessingStep,
-    train: TrainingStep,
+    train: TrainStep,
     evaluate: ProcessingStep,
     report: PropertyFile,
 ) -> ConditionStep:
@@ -233,7 +203,7 @@ def _register(
     build: Build,
     algorithm: Algorithm,
     prepare: ProcessingStep,
-    train: TrainingStep,
+    train: TrainStep,
     evaluate: ProcessingStep,
     baseline: ProcessingStep,
     figure: Callable[[str], JsonGet],
@@ -247,7 +217,7 @@ def _register(
     }
     builder = ModelBuilder(
         **algorithm.container(build),
-        s3_model_data_url=train.properties.ModelArtifacts.S3ModelArtifacts,
+        s3_model_data_url=algorithm.model(train),
         role_arn=build.resources.pipeline_role_arn,
         sagemaker_session=build.session,
     )

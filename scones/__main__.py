@@ -18,6 +18,7 @@ main.places = {
     "classify": "scones.classify:classify_command",
     "replay": "scones.classify:replay",
     "monitor": "scones.monitor:monitor",
+    "explain": "scones.explain:explain",
     "label": "scones.label:label",
     "review": "scones.review:review",
     "retraining": "scones.retraining:retraining",

@@ -4,7 +4,7 @@ CloudFormation deletes what it made, but not a bucket with data in it, a group w
 or an endpoint that a deployment created. So, in this order:
 
     running deployments are stopped          nobody makes anew what is being deleted
-    schedule, endpoint, configurations, models; both pipelines; the registered versions
+    schedule, endpoint, configurations, models; the pipelines; the registered versions
     the data bucket is emptied, the stack deleted, then both buckets and the last logs
     the key, which no stack deletes, is scheduled for deletion: nothing is left to decrypt
 """
@@ -87,7 +87,7 @@ def destroy(connection: Connection, say: Callable[[str], None]) -> None:
     for model in list(_candidates(names.data_bucket, sagemaker)):
         sagemaker.delete_model(ModelName=model)
     say("pipeline, registered versions")
-    for pipeline in ("training", "monitoring"):
+    for pipeline in ("training", "tuning", "monitoring"):
         name = f"{names.prefix}-{pipeline}"
         _unless_gone(functools.partial(sagemaker.delete_pipeline, PipelineName=name))
     for arn in list(_versions(names.prefix, sagemaker)):

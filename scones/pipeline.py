@@ -1,5 +1,6 @@
 """`scones pipeline`: the training pipeline of an environment, and the monitoring beside it."""
 
+import contextlib
 import functools
 import time
 from datetime import UTC, datetime
@@ -17,23 +18,25 @@ from scones.connection import Connection, announce
 from scones.datasets import staged
 from scones.screen import Steps, table
 
+NAMES = ("training", "tuning", "monitoring")
+
 
 @click.group()
 def pipeline() -> None:
-    """The training pipeline: upsert, start, watch, list, stop, definition."""
+    """The training pipeline and its tuned variant: upsert, start, watch, list, stop, definition."""
 
 
 @pipeline.command()
 @pass_environment
 def upsert(environment: Environment) -> None:
-    """Build, check and submit the definitions of both pipelines."""
+    """Build, check and submit the definitions of all pipelines: training, tuning, monitoring."""
     connection = environment.connection
     announce(connection, click.echo)
     click.echo(submit(connection))
 
 
 @pipeline.command()
-@click.argument("name", type=click.Choice(["training", "monitoring"]), default="training")
+@click.argument("name", type=click.Choice(NAMES), default="training")
 @pass_environment
 def definition(environment: Environment, name: str) -> None:
     """Print the definition that `upsert` would submit; default: the training pipeline's."""
@@ -47,6 +50,7 @@ def definition(environment: Environment, name: str) -> None:
 @click.option("--trigger", default="manual", show_default=True, help="Why this run; kept with it.")
 @click.option("--trigger-id", default="", help="Of the event behind it, such as an alarm's.")
 @click.option("--parameter", "-p", "given", multiple=True, metavar="NAME=VALUE")
+@click.option("--tune", is_flag=True, help="Train once a trial, with drawn hyperparameters.")
 @click.option("--wait", is_flag=True, help="Follow it to its end; Ctrl-C stops the execution.")
 @click.option(
     "--exports",
@@ -62,6 +66,7 @@ def start(
     trigger: str,
     trigger_id: str,
     given: tuple[str, ...],
+    tune: bool,
     wait: bool,
     exports: Path | None,
     as_json: bool,
@@ -74,9 +79,8 @@ def start(
     if data_sha256:
         parameters["InputDataSha256"] = data_sha256
     parameters |= dict(_parse(pair) for pair in given)
-    arn = execution.start(
-        connection.settings.name("training"), parameters, connection.client("sagemaker")
-    )
+    name = connection.settings.name("tuning" if tune else "training")
+    arn = execution.start(name, parameters, connection.client("sagemaker"))
     _export(exports, arn, "")
     if not wait:
         print_json({"execution_arn": arn}) if as_json else click.echo(arn)
@@ -104,8 +108,7 @@ def watch(environment: Environment, execution_arn: str | None, as_json: bool) ->
 def list_command(environment: Environment, as_json: bool) -> None:
     """List the executions, newest first."""
     connection = environment.connection
-    name = connection.settings.name("training")
-    rows = list(execution.executions(name, connection.client("sagemaker")))
+    rows = _executions(connection)
     if as_json:
         print_json(rows)
         return
@@ -134,7 +137,7 @@ def stop(environment: Environment, execution_arn: str | None) -> None:
 
 
 def submit(connection: Connection) -> str:
-    """Builds, checks and upserts both pipelines; returns the ARN of the training pipeline."""
+    """Builds, checks and upserts all pipelines; returns the ARN of the training pipeline."""
     resources = _resources(connection)
     submitted = [
         _upsert(built, connection, resources) for built in _build(connection, resources).values()
@@ -263,6 +266,7 @@ def _build(connection: Connection, resources: Resources) -> dict[str, Any]:
     settings = connection.settings
     return {
         "training": training_pipeline(settings, resources, session),
+        "tuning": training_pipeline(settings, resources, session, tuned=True),
         "monitoring": monitoring_pipeline(settings, resources, session),
     }
 
@@ -272,12 +276,21 @@ def _resources(connection: Connection) -> Resources:
 
 
 def _newest(connection: Connection) -> str:
-    name = connection.settings.name("training")
-    for row in execution.executions(name, connection.client("sagemaker")):
+    for row in _executions(connection):
         return str(row["PipelineExecutionArn"])
+    name = connection.settings.name("training")
     raise execution.ExecutionError(
         f"Pipeline {name!r} has no execution yet: `scones pipeline start` makes one."
     )
+
+
+def _executions(connection: Connection) -> list[dict[str, Any]]:
+    """The executions of the training pipeline and of its tuned variant, newest first."""
+    sagemaker = connection.client("sagemaker")
+    rows = list(execution.executions(connection.settings.name("training"), sagemaker))
+    with contextlib.suppress(execution.ExecutionError):  # an environment of before it was there
+        rows += execution.executions(connection.settings.name("tuning"), sagemaker)
+    return sorted(rows, key=lambda row: row["StartTime"], reverse=True)
 
 
 def _export(file: Path | None, execution_arn: str, package_arn: str) -> None:

@@ -13,15 +13,18 @@ from lambdas.publish_monitoring import read as read_json
 from monitoring import capture, ground_truth
 from monitoring import record_preprocessor as preprocessor
 from monitoring.features import features_of_images
+from monitoring.occlusion import COARSE, Occlusion
 from monitoring.record import Record
-from monitoring.report import Observation, ReportInput, Window, write
+from monitoring.report import Observation, ReportInput, Window, least_sure, write
+from monitoring.report.thumbnails import decode
 from monitoring.window import Window as Hours
 from pipelines.registry import ModelPackage, describe
 from pipelines.resources import Resources, of_stack
-from scones import endpoints, monitor
+from scones import endpoints, explain, monitor
 from scones.cli import FAILED, WRONG_INPUT, Environment, fail, pass_environment
 from scones.connection import Connection
 from scones.monitor import Json, moment
+from steps.job import StepError
 
 SPILL = timedelta(minutes=5)  # a capture file may hold records later than its folder's hour
 
@@ -95,6 +98,7 @@ def _gather(
     statistics = known.get("Statistics", {}).get("S3Uri")
     quality = package.description["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
     return ReportInput(
+        occlusions=_occlusions(connection, package, observations),
         observations=observations,
         window=Window(start, end, f"s3://{bucket}/{prefix}"),
         threshold=float(package.metadata["confidence_threshold"]),
@@ -107,6 +111,21 @@ def _gather(
         violations=read_json(s3, f"{url}/{VIOLATIONS}") if url else None,
         evaluation=read_json(s3, quality),
     )
+
+
+def _occlusions(
+    connection: Connection, package: ModelPackage, observations: list[Observation]
+) -> dict[str, Occlusion]:
+    """Where the network looked in the least sure images; none where it cannot be asked here."""
+    unsure = least_sure(observations, preprocessor.CLASSES)
+    shown = [(one, decode(one.image)) for one in unsure]
+    pictures = {one.inference_id: picture for one, picture in shown if picture is not None}
+    try:
+        found = explain.look(connection, package, list(pictures.values()), COARSE)
+    except StepError as error:
+        click.echo(f"The report goes without maps of where the network looked: {error}", err=True)
+        return {}
+    return dict(zip(pictures, found, strict=True))
 
 
 def captured(connection: Connection, resources: Resources, start: datetime, end: datetime) -> int:

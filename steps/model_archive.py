@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -75,7 +76,15 @@ def probabilities(archive: Path, images: Sequence[Path]) -> npt.NDArray[np.float
         asked.write_text(json.dumps([str(path.absolute()) for path in images]), "utf-8")
         worker = Path(__file__).with_name("predict.py")
         command = [sys.executable, str(worker), str(model), str(asked), str(answered)]
-        done = subprocess.run(command, stderr=subprocess.PIPE, text=True, check=False)
+        # The archive's code needs no rights of whoever asks it, so it gets none.
+        world = {name: text for name, text in os.environ.items() if not name.startswith("AWS_")}
+        done = subprocess.run(
+            command,
+            env={**world, "HOME": temporary},
+            stderr=subprocess.PIPE,
+            text=True,
+            check=False,
+        )
         if done.returncode:
             said = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
             raise StepError(f"the model in {archive} cannot be asked: {said[-1]}")

@@ -39,6 +39,9 @@ NEEDS = table(
     {
         f"{_ANY}ProcessingJob": "processing-job/{ProcessingJobName}",
         f"{_ANY}TrainingJob": "training-job/{TrainingJobName}",
+        f"{_ANY}HyperParameterTuningJob|ListTrainingJobsForHyperParameterTuningJob": (
+            "hyper-parameter-tuning-job/{HyperParameterTuningJobName}"
+        ),
         f"{_ANY}TransformJob": "transform-job/{TransformJobName}",
         f"{_ANY}Model": "model/{ModelName}",
         f"{_ANY}EndpointConfig": "endpoint-config/{EndpointConfigName}",

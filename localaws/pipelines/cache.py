@@ -25,8 +25,15 @@ KIND = "pipeline-cache"
 
 def digest(kind: StepType, arguments: Json) -> str:
     """The cache key of a step's resolved arguments: a SHA-256 in hexadecimal."""
-    compared = {name: arguments.get(name) for name in kind.cache_key}
+    compared = {name: _member(arguments, name) for name in kind.cache_key}
     return hashlib.sha256(json.dumps(compared, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _member(arguments: Json, path: str) -> Any:
+    """The value at `A.B`, or None."""
+    outer, _, inner = path.partition(".")
+    value = arguments.get(outer)
+    return (value or {}).get(inner) if inner else value
 
 
 def key(pipeline: str, step: str, digest: str) -> str:
@@ -65,6 +72,9 @@ def lookup(context: Context, key: str, config: Json) -> Json | None:
 def output_uris(properties: Json) -> list[str]:
     """The S3 addresses that a finished job wrote to, from its description."""
     model = (properties.get("ModelArtifacts") or {}).get("S3ModelArtifacts")
+    if best := properties.get("BestTrainingJob"):
+        place = properties["TrainingJobDefinition"]["OutputDataConfig"]["S3OutputPath"].rstrip("/")
+        model = f"{place}/{best['TrainingJobName']}/output/model.tar.gz"
     outputs = (properties.get("ProcessingOutputConfig") or {}).get("Outputs") or []
     addresses = [(output.get("S3Output") or {}).get("S3Uri") for output in outputs]
     return [uri for uri in [*addresses, model] if uri]

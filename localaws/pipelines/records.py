@@ -118,14 +118,17 @@ def new_execution_id() -> str:
     return "".join(random.choices(_SMALL, k=12))
 
 
-def job_name(execution_id: str, step: str, prefix: str | None = None) -> str:
-    """A job's name as Pipelines makes it, at most 63 characters.
+def job_name(execution_id: str, step: str, prefix: str | None = None, longest: int = 63) -> str:
+    """A job's name as Pipelines makes it, at most `longest` characters.
 
     `pipelines-<execution id>-<step>-<10 characters>`, or with a custom prefix
-    `<prefix>-<execution id>-<10 characters>`.
+    `<prefix>-<execution id>-<10 characters>`. A tuning job's name, of 32 characters at most, goes
+    without the first word: `<execution id>-<step>-<10 characters>`.
     """
     suffix = "".join(random.choices(_ANY, k=10))
     head = f"{prefix}-{execution_id}" if prefix else f"pipelines-{execution_id}-{step}"
+    if longest < 63 and not prefix:
+        head = f"{execution_id}-{step}"
     # A job's name may hold single hyphens between letters and digits, nothing else.
-    head = re.sub(r"[^A-Za-z0-9]+", "-", head)[: 63 - 11].rstrip("-")
+    head = re.sub(r"[^A-Za-z0-9]+", "-", head)[: longest - 11].rstrip("-")
     return f"{head}-{suffix}"

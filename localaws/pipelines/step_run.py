@@ -121,7 +121,9 @@ class StepRun:
             raise StepFailed("stopped before it began", stopped=True)
         # A definition made with `use_custom_job_prefix` carries the prefix in the name's place.
         prefix = self._resolve(self._scope()).get(self._kind.name_member)
-        name = records.job_name(self._execution.identifier, self.step.name, prefix)
+        name = records.job_name(
+            self._execution.identifier, self.step.name, prefix, self._kind.longest_name
+        )
         self._attempts += 1
         self._save(StepStatus="Executing", AttemptCount=self._attempts)
         execution_tag = {"Key": "sagemaker:pipeline-execution-arn", "Value": self._execution.arn}

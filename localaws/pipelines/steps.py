@@ -19,6 +19,8 @@ from pipeline_definition.step_types import STEP_TYPES, StepType
 
 Json = dict[str, Any]
 
+MOST_TRIALS = 50  # that a tuning step's properties name
+
 
 class StepFailed(Exception):
     """A step did not succeed. `exception` is its type for the retry policies, if it has one."""
@@ -105,16 +107,20 @@ class Resource:
 class JobStep(Resource):
     """Processing, Training and Transform: makes the job and waits for its end."""
 
-    def run(self, call: Call) -> Json:
-        name = call.job_name
+    def request(self, call: Call) -> Json:
         role = {"RoleArn": call.role_arn} if self.kind.has_role else {}
-        request = {**role, **call.arguments, self.kind.name_member: name}
-        request["Tags"] = [*request.get("Tags", []), *call.tags]
+        request = {**role, **call.arguments}
         if call.experiment:
             request["ExperimentConfig"] = {
                 **call.experiment,
                 **request.get("ExperimentConfig", {}),
             }
+        return request
+
+    def run(self, call: Call) -> Json:
+        name = call.job_name
+        request = {**self.request(call), self.kind.name_member: name}
+        request["Tags"] = [*request.get("Tags", []), *call.tags]
         arn = self.call("Create", request, call)[self.kind.arn_member]
         call.started(call.job_name, {self.kind.metadata: {"Arn": arn}})
         self._require_look(call, name)
@@ -123,11 +129,17 @@ class JobStep(Resource):
 
     def _require_look(self, call: Call, name: str) -> None:
         """SageMaker follows the job with the pipeline's role."""
-        operation = f"Describe{self.kind.resource}"
         try:
-            call.require(operation, {self.kind.name_member: name})
-        except ApiError as error:
+            self._require(call, f"Describe{self.kind.resource}")
+        except StepFailed:
             self.stop(name)
+            raise
+
+    def _require(self, call: Call, operation: str) -> None:
+        """Raises `StepFailed` unless the pipeline's role may call an operation on the job."""
+        try:
+            call.require(operation, {self.kind.name_member: call.job_name})
+        except ApiError as error:
             raise StepFailed(
                 f"ClientError: Failed to invoke sagemaker:{operation}. "
                 f"Error Details: {error.message}"
@@ -166,6 +178,23 @@ def _exceeded_limit(kind: StepType, description: Json) -> int | None:
     if limit and begin and end and (end - begin).total_seconds() >= limit:
         return limit
     return None
+
+
+class TuningStep(JobStep):
+    """Tuning: its properties are the tuning job's and those of its best trials, the best first.
+
+    https://docs.aws.amazon.com/sagemaker/latest/dg/build-and-manage-steps-types.html#step-type-tuning
+    """
+
+    def request(self, call: Call) -> Json:
+        return dict(call.arguments)  # the role is its training jobs' own
+
+    def run(self, call: Call) -> Json:
+        properties = super().run(call)
+        self._require(call, self.kind.listing)
+        jobs: Any = self.component
+        best = jobs.best_first(call.job_name)[:MOST_TRIALS]
+        return {**properties, "TrainingJobSummaries": best}
 
 
 class RegisterModelStep(Resource):
@@ -246,6 +275,7 @@ def handlers(components: Mapping[str, object]) -> dict[str, Handler]:
         "Processing": JobStep,
         "Training": JobStep,
         "Transform": JobStep,
+        "Tuning": TuningStep,
         "RegisterModel": RegisterModelStep,
         "Model": ModelStep,
     }

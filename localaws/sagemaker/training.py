@@ -12,7 +12,7 @@ from typing import Any
 from localaws.announcements import Announce, nobody
 from localaws.context import Context
 from localaws.errors import NotImplementedHere, ValidationError
-from localaws.jobs import checks
+from localaws.jobs import checks, script_mode
 from localaws.jobs.channels import split_uri
 from localaws.jobs.images import Program
 from localaws.jobs.records import JobRecords
@@ -49,8 +49,16 @@ class TrainingJobs:
         )
 
     def create_training_job(self, request: Request) -> Response:
-        name = request["TrainingJobName"]
-        self._records.check_new(name)
+        self._records.check_new(request["TrainingJobName"])
+        request, spec = self._read(request)
+        return {"TrainingJobArn": self._records.start(request, spec, _finish)}
+
+    def check(self, request: Request) -> None:
+        """Raises what CreateTrainingJob would, and creates nothing."""
+        self._read(request)
+
+    def _read(self, request: Request) -> tuple[Request, JobSpec]:
+        """The request with its defaults, and the job that it asks for."""
         request = {
             "EnableNetworkIsolation": False,
             "EnableInterContainerTrafficEncryption": False,
@@ -66,8 +74,7 @@ class TrainingJobs:
         program = self._runner.images.program(request["AlgorithmSpecification"]["TrainingImage"])
         if program.metrics:
             request["AlgorithmSpecification"] = _with_own_metrics(request, program)
-        spec = self._spec(name, request)
-        return {"TrainingJobArn": self._records.start(request, spec, _finish)}
+        return request, self._spec(request["TrainingJobName"], request)
 
     def describe_training_job(self, request: Request) -> Response:
         return self._records.describe(request["TrainingJobName"])
@@ -95,7 +102,7 @@ class TrainingJobs:
         algorithm, resources = request["AlgorithmSpecification"], request["ResourceConfig"]
         command = self._runner.images.command(
             algorithm["TrainingImage"],
-            algorithm.get("ContainerEntrypoint", []),
+            algorithm.get("ContainerEntrypoint") or self._script_mode(request),
             algorithm.get("ContainerArguments", []),
         )
         program = self._runner.images.program(algorithm["TrainingImage"])
@@ -128,6 +135,14 @@ class TrainingJobs:
             metrics=_metrics(algorithm.get("MetricDefinitions", [])),
             client_error=CLIENT_ERROR if program.metrics else None,
         )
+
+    def _script_mode(self, request: Request) -> list[str]:
+        """What a framework image runs by itself when hyperparameters name a program."""
+        is_framework = not self._runner.images.program(
+            request["AlgorithmSpecification"]["TrainingImage"]
+        ).module
+        named = script_mode.PROGRAM in (request.get("HyperParameters") or {})
+        return script_mode.COMMAND if is_framework and named else []
 
 
 def _check(request: Request) -> None:

@@ -5,6 +5,7 @@
       ├─ reliability     with labels: how often right, and may the confidence be believed?
       ├─ distributions   statistics.json of baseline and traffic ─► shares that can be compared
       ├─ violations      constraint_violations.json ─► one plain sentence each
+      ├─ looked          an occlusion map ─► a small picture: where the network looked
       └─ thumbnails      the images that were least sure, decoded within bounds
     figures, labelled, panels     the pictures, in the look that `style` gives them; `pictures`
                                   draws those that there is data for

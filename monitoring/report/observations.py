@@ -10,6 +10,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from monitoring.occlusion import Occlusion
+
 Json = Mapping[str, Any]
 Floats = npt.NDArray[np.float64]
 Integers = npt.NDArray[np.int64]
@@ -53,7 +55,8 @@ class ReportInput:
     The files are parsed JSON in Model Monitor's formats, or None where there is none: of the
     baseline and of the traffic `statistics.json`, of their comparison
     `constraint_violations.json` (None: nothing was compared; an empty list: nothing was found).
-    `evaluation` is the `evaluation.json` of the model that answered.
+    `evaluation` is the `evaluation.json` of the model that answered. `occlusions` say where the
+    network looked, by the inference ids of the least sure answers, as far as it was asked.
     """
 
     observations: Sequence[Observation]
@@ -67,6 +70,7 @@ class ReportInput:
     traffic_statistics: Json | None = None
     violations: Json | None = None
     evaluation: Json | None = None
+    occlusions: Mapping[str, Occlusion] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

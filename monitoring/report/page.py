@@ -10,7 +10,7 @@ from typing import Any
 
 import jinja2
 
-from monitoring.report import pictures, summary
+from monitoring.report import looked, pictures, summary
 from monitoring.report.difference import between_classes
 from monitoring.report.distributions import features
 from monitoring.report.figures import names
@@ -77,6 +77,7 @@ def compose(given: ReportInput) -> tuple[str, list[Picture]]:
         panels=panels,
         remarks=remarks,
         least_sure=[_thumbnail(one, given) for one in unsure],
+        looked=bool(given.occlusions),
         dataset=plain(given.dataset_name),
     )
     return html, [*drawn.values(), *panels, *sheet.values()]
@@ -101,10 +102,12 @@ def facts(given: ReportInput, seen: Answers) -> list[tuple[str, str]]:
 
 def _thumbnail(one: Observation, given: ReportInput) -> Mapping[str, Any]:
     picture = decode(one.image)
+    found = given.occlusions.get(one.inference_id) if picture else None
     said = plain(one.predicted_class, 24)
     label = plain(one.label, 24) if one.label is not None else ""
     return {
         "uri": data_uri(png(picture)) if picture else "",
+        "map": data_uri(png(looked.overlay(picture, found))) if picture and found else "",
         "missing": missing(one),
         "alt": f"The image that was answered {said} with confidence {one.confidence:.3f}",
         "said": said,

@@ -40,6 +40,10 @@ KEPT: dict[tuple[str, str], str] = {
         "PipelineRole",
         "sagemaker:(AddTags|.*Model|.*TransformJob)|arn:.*:(model|transform-job)/pipelines-.*",
     ): "training.algorithm: built-in; test_serving goes that way under these roles",
+    (
+        "PipelineRole",
+        "sagemaker:.*HyperParameterTuningJob|arn:.*:hyper-parameter-tuning-job/.*",
+    ): "nothing is tuned in this life; test_training_pipeline does, with them",
     ("EndpointRole", "s3:ListBucket"): "in SageMaker's list of permissions for CreateModel",
     ("JobBasics", "kms:CreateGrant"): "the instances' volumes, which localaws does not encrypt",
     (

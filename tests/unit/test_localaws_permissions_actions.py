@@ -44,6 +44,18 @@ def needs(service: str, operation: str, **given: Any) -> list[tuple[str, str]]:
         ("sagemaker", "ListModels", {}, [("sagemaker:ListModels", "*")]),
         (
             "sagemaker",
+            "CreateHyperParameterTuningJob",
+            {"HyperParameterTuningJobName": "h", "TrainingJobDefinition": {"RoleArn": ROLE}},
+            [
+                (
+                    "sagemaker:CreateHyperParameterTuningJob",
+                    f"arn:aws-cn:sagemaker:{HERE}:hyper-parameter-tuning-job/h",
+                ),
+                ("iam:PassRole", ROLE),
+            ],
+        ),
+        (
+            "sagemaker",
             "DescribeModelPackage",
             {"ModelPackageName": f"arn:aws-cn:sagemaker:{HERE}:model-package/g/1"},
             [("sagemaker:DescribeModelPackage", f"arn:aws-cn:sagemaker:{HERE}:model-package/g/1")],
