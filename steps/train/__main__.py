@@ -1,5 +1,6 @@
 """The command line of the training program; see the package for what it does."""
 
+import argparse
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from steps.train import archive, data
 from steps.train.calibration import fit_temperature
 from steps.train.checkpoint import Checkpoints
 from steps.train.loop import Hyperparameters, train
+from steps.train.machines import Machines, joined
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -32,24 +34,36 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.set_num_threads(args.threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # not in the stub; nothing reads it
-    device = _device(args.device)
+    with joined(args.device) as machines, _stop_on_sigterm() as stop_asked:
+        _train(args, parameters, machines, stop_asked)
+
+
+def _train(
+    args: argparse.Namespace,
+    parameters: Hyperparameters,
+    machines: Machines,
+    stop_asked: Callable[[], bool],
+) -> None:
     dataset = _dataset(args.dataset / "dataset.json")
-    training = data.load(args.train, args.dataset / "train.lst").to(device)
-    validation = data.load(args.validation, args.dataset / "validation.lst").to(device)
-    print(
-        f"training on {len(training.labels)} images of {dataset['name']}, "
-        f"{len(validation.labels)} for validation, on {device.type} with {args.threads} threads, "
-        f"torch {torch.__version__}, seed {parameters.seed}",
-        flush=True,
-    )
+    training = data.load(args.train, args.dataset / "train.lst").to(machines.device)
+    validation = data.load(args.validation, args.dataset / "validation.lst").to(machines.device)
+    if machines.rank == 0:
+        print(
+            f"training on {len(training.labels)} images of {dataset['name']}, "
+            f"{len(validation.labels)} for validation, on {machines.count} × "
+            f"{machines.device.type} with {args.threads} threads, torch {torch.__version__}, "
+            f"seed {parameters.seed}",
+            flush=True,
+        )
     folder = args.checkpoint_dir
     checkpoints = (
         Checkpoints(folder, args.checkpoint_every, dataset["sha256"])
         if args.checkpoint_every and (folder != _CHECKPOINTS or folder.is_dir())
         else None
     )
-    with _stop_on_sigterm() as stop_asked:
-        network, result = train(parameters, training, validation, checkpoints, stop_asked)
+    network, result = train(parameters, training, validation, machines, checkpoints, stop_asked)
+    if machines.rank > 0:
+        return  # the first process writes the model; all hold the same weights
     temperature = fit_temperature(result.logits, validation.labels)
     metadata = {
         "classes": dataset["classes"],
@@ -73,29 +87,52 @@ def main(argv: Sequence[str] | None = None) -> None:
 _CHECKPOINTS = Path("/opt/ml/checkpoints")
 
 
+_RECIPE = Hyperparameters()
+_NUMBERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "epochs": (job.whole(1, 1000), "passes over the training images"),
+    "batch-size": (job.whole(2, 4096), "images a step, of all processes together"),
+    "seed": (job.whole(0, 2**31), "the same seed gives the same model"),
+    "muon-learning-rate": (job.real(1e-6, 10), "greatest, for the convolutions"),
+    "muon-momentum": (job.real(0, 0.999), "Nesterov momentum of the convolutions"),
+    "learning-rate": (job.real(1e-6, 10), "greatest, for all other weights (SGD)"),
+    "momentum": (job.real(0, 0.999), "Nesterov momentum of all other weights"),
+    "weight-decay": (job.real(0, 1), "of all other weights"),
+    "warm-up": (job.real(0, 0.9), "share of the steps until the greatest rate"),
+    "label-smoothing": (job.real(0, 0.5), "share of a label spread over both classes"),
+    "colour": (job.real(0, 1), "contrast, brightness and saturation change by ± this"),
+    "shift": (job.real(0, 0.5), "each colour channel moves by ± this"),
+    "grey": (job.real(0, 1), "share of the images that lose their colour"),
+    "square": (job.whole(0, 32), "side of the square that is covered, pixels"),
+    "patience": (
+        job.whole(0, 1000),
+        "epochs without a smaller validation loss after which training stops and keeps the best; "
+        "0: never",
+    ),
+}
+
+
 def _parser() -> job.Parser:
     parser = job.parser("train", "Trains the network on prepared images of two classes.")
-    number: dict[str, tuple[Callable[[str], Any], Any, str]] = {
-        "epochs": (job.whole(1, 1000), 40, "passes over the training images"),
-        "batch-size": (job.whole(2, 4096), 50, "images a step"),
-        "seed": (job.whole(0, 2**31), 0, "the same seed gives the same model"),
-        "muon-learning-rate": (job.real(1e-6, 10), 0.2, "greatest, for the convolutions"),
-        "muon-momentum": (job.real(0, 0.999), 0.6, "Nesterov momentum of the convolutions"),
-        "learning-rate": (job.real(1e-6, 10), 0.1, "greatest, for all other weights (SGD)"),
-        "momentum": (job.real(0, 0.999), 0.9, "Nesterov momentum of all other weights"),
-        "weight-decay": (job.real(0, 1), 5e-4, "of all other weights"),
-        "warm-up": (job.real(0, 0.9), 0.15, "share of the steps until the greatest rate"),
-        "label-smoothing": (job.real(0, 0.5), 0.1, "share of a label spread over both classes"),
-        "colour": (job.real(0, 1), 0.4, "contrast, brightness and saturation change by ± this"),
-        "shift": (job.real(0, 0.5), 0.08, "each colour channel moves by ± this"),
-        "grey": (job.real(0, 1), 0.1, "share of the images that lose their colour"),
-        "square": (job.whole(0, 32), 8, "side of the square that is covered, pixels"),
-        "threads": (job.whole(1, 256), min(2, os.cpu_count() or 1), "CPU threads"),
-        "checkpoint-every": (job.whole(0, 1000), 5, "epochs between checkpoints; 0: none"),
-    }
-    for name, (kind, default, text) in number.items():
+    for name, (kind, text) in _NUMBERS.items():
+        default = getattr(_RECIPE, name.replace("-", "_"))
         parser.add_argument(f"--{name}", type=kind, default=default, help=text)
+    parser.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default=_RECIPE.precision,
+        help="of convolutions in training; auto: bfloat16 where the processor multiplies it",
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where")
+    cores = max(1, min(2, os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    parser.add_argument(
+        "--threads", type=job.whole(1, 256), default=cores, help="CPU threads of this process"
+    )
+    parser.add_argument(
+        "--checkpoint-every",
+        type=job.whole(0, 1000),
+        default=5,
+        help="epochs between checkpoints; 0: none",
+    )
     folders: dict[str, tuple[str | Path, str]] = {
         "train": (_channel("train"), "the training images"),
         "validation": (_channel("validation"), "the validation images"),
@@ -110,14 +147,6 @@ def _parser() -> job.Parser:
 
 def _channel(name: str) -> str:
     return os.environ.get(f"SM_CHANNEL_{name.upper()}", f"/opt/ml/input/data/{name}")
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise StepError("--device cuda: there is no GPU here; use --device auto")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _dataset(path: Path) -> dict[str, Any]:

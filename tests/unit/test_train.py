@@ -21,6 +21,7 @@ from steps.train.__main__ import main
 from steps.train.calibration import fit_temperature
 from steps.train.checkpoint import Checkpoints
 from steps.train.loop import Hyperparameters
+from steps.train.machines import Machines
 from steps.train.network import Network
 from steps.train.optimiser import Muon, orthogonal
 from tests import archives
@@ -82,30 +83,17 @@ def test_a_run_that_is_interrupted_and_resumed_ends_in_the_same_weights(
     prepared: Path, tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
-    parameters = Hyperparameters(
-        epochs=4,
-        batch_size=9,
-        seed=0,
-        muon_learning_rate=0.2,
-        muon_momentum=0.6,
-        learning_rate=0.1,
-        momentum=0.9,
-        weight_decay=5e-4,
-        warm_up=0.15,
-        label_smoothing=0.1,
-        colour=0.4,
-        shift=0.08,
-        grey=0.1,
-        square=8,
-    )
+    parameters = Hyperparameters(epochs=4, batch_size=9, patience=3)
     training = data.load(prepared / "train", prepared / "dataset/train.lst")
     validation = data.load(prepared / "validation", prepared / "dataset/validation.lst")
-    whole, _ = training_loop.train(parameters, training, validation, None, lambda: False)
+    here = Machines(torch.device("cpu"))
+    images = (training, validation, here)
+    whole, _ = training_loop.train(parameters, *images)
     checkpoints = Checkpoints(tmp_path, 5, "some data")
     for epoch in (1, 2):
         with pytest.raises(Stopped, match=f"after epoch {epoch}; a checkpoint is in"):
-            training_loop.train(parameters, training, validation, checkpoints, lambda: True)
-    resumed, _ = training_loop.train(parameters, training, validation, checkpoints, lambda: False)
+            training_loop.train(parameters, *images, checkpoints, lambda: True)
+    resumed, _ = training_loop.train(parameters, *images, checkpoints)
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
 
