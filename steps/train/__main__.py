@@ -22,12 +22,12 @@ from steps.train import archive, data
 from steps.train.calibration import fit_temperature
 from steps.train.checkpoint import Checkpoints
 from steps.train.loop import Hyperparameters, train
-from steps.train.machines import Machines, joined
+from steps.train.machines import Machines, arithmetic, joined
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains and writes the model; raises `StepError` or `Stopped`."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     parameters = Hyperparameters(
         **{field.name: getattr(args, field.name) for field in fields(Hyperparameters)}
     )
@@ -35,15 +35,19 @@ def main(argv: Sequence[str] | None = None) -> None:
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # not in the stub; nothing reads it
     with joined(args.device) as machines, _stop_on_sigterm() as stop_asked:
-        _train(args, parameters, machines, stop_asked)
+        write_model(args, parameters, machines, stop_asked)
 
 
-def _train(
+def write_model(
     args: argparse.Namespace,
     parameters: Hyperparameters,
     machines: Machines,
     stop_asked: Callable[[], bool],
 ) -> None:
+    """Trains as one of the `machines`; the first of them writes the model, for all hold the same.
+
+    `args` are those of the command line: folders, threads, checkpoints.
+    """
     dataset = _dataset(args.dataset / "dataset.json")
     training = data.load(args.train, args.dataset / "train.lst").to(machines.device)
     validation = data.load(args.validation, args.dataset / "validation.lst").to(machines.device)
@@ -63,7 +67,7 @@ def _train(
     )
     network, result = train(parameters, training, validation, machines, checkpoints, stop_asked)
     if machines.rank > 0:
-        return  # the first process writes the model; all hold the same weights
+        return
     temperature = fit_temperature(result.logits, validation.labels)
     metadata = {
         "classes": dataset["classes"],
@@ -75,6 +79,11 @@ def _train(
             "loss": round(result.loss, 6),
         },
         "temperature": temperature,
+        "trained_on": {
+            "processes": machines.count,
+            "device": machines.device.type,
+            "arithmetic": str(arithmetic(parameters.precision, machines.device)),
+        },
     }
     archive.write(args.model_dir, network.cpu(), metadata)
     print(
@@ -111,23 +120,24 @@ _NUMBERS: dict[str, tuple[Callable[[str], Any], str]] = {
 }
 
 
-def _parser() -> job.Parser:
-    parser = job.parser("train", "Trains the network on prepared images of two classes.")
+def parser() -> job.Parser:
+    """The options; their defaults are the recipe and the folders of a training job."""
+    options = job.parser("train", "Trains the network on prepared images of two classes.")
     for name, (kind, text) in _NUMBERS.items():
         default = getattr(_RECIPE, name.replace("-", "_"))
-        parser.add_argument(f"--{name}", type=kind, default=default, help=text)
-    parser.add_argument(
+        options.add_argument(f"--{name}", type=kind, default=default, help=text)
+    options.add_argument(
         "--precision",
         choices=("auto", "float32", "bfloat16"),
         default=_RECIPE.precision,
         help="of convolutions in training; auto: bfloat16 where the processor multiplies it",
     )
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where")
+    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where")
     cores = max(1, min(2, os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
-    parser.add_argument(
+    options.add_argument(
         "--threads", type=job.whole(1, 256), default=cores, help="CPU threads of this process"
     )
-    parser.add_argument(
+    options.add_argument(
         "--checkpoint-every",
         type=job.whole(0, 1000),
         default=5,
@@ -141,8 +151,8 @@ def _parser() -> job.Parser:
         "checkpoint-dir": (_CHECKPOINTS, "checkpoints; the default is used if it exists"),
     }
     for name, (folder, text) in folders.items():
-        parser.add_argument(f"--{name}", type=Path, default=Path(folder), help=text)
-    return parser
+        options.add_argument(f"--{name}", type=Path, default=Path(folder), help=text)
+    return options
 
 
 def _channel(name: str) -> str:

@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from steps.job import StepError, Stopped
 from steps.train.checkpoint import Checkpoints, Stateful
 from steps.train.data import Augmentation, Images
-from steps.train.machines import Machines, bfloat16_is_fast
+from steps.train.machines import Machines, arithmetic
 from steps.train.network import Network
 from steps.train.optimiser import Muon
 from steps.train.patience import Patience
@@ -119,10 +119,10 @@ class _Run:
         self.augment = Augmentation(
             parameters.colour, parameters.shift, parameters.grey, parameters.square
         )
-        low = parameters.precision == "bfloat16" or (
-            parameters.precision == "auto" and bfloat16_is_fast(machines.device)
+        kind = arithmetic(parameters.precision, machines.device)
+        self.arithmetic = torch.autocast(
+            machines.device.type, torch.bfloat16, enabled=kind == torch.bfloat16
         )
-        self.arithmetic = torch.autocast(machines.device.type, torch.bfloat16, enabled=low)
 
     @property
     def parts(self) -> dict[str, Stateful]:

@@ -80,9 +80,17 @@ def joined(device: str) -> Iterator[Machines]:
         distributed.destroy_process_group()
 
 
-def bfloat16_is_fast(device: torch.device) -> bool:
-    """Whether the processor multiplies bfloat16 itself; where it must be imitated, it is slow."""
-    if device.type == "cuda":
-        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # Private, but the public `get_capabilities` is newer than the training image's torch.
-    return bool(torch.cpu._is_avx512_bf16_supported())
+def arithmetic(precision: str, device: torch.device) -> torch.dtype:
+    """The type to multiply in for `precision` auto, float32 or bfloat16.
+
+    Auto is bfloat16 where the processor multiplies it itself; where it must be imitated, it is
+    slower than float32.
+    """
+    if precision == "auto" and device.type == "cuda":
+        low = torch.cuda.is_bf16_supported(including_emulation=False)
+    elif precision == "auto":
+        # Private, but the public `get_capabilities` is newer than the training image's torch.
+        low = torch.cpu._is_avx512_bf16_supported()
+    else:
+        low = precision == "bfloat16"
+    return torch.bfloat16 if low else torch.float32
