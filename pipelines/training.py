@@ -44,6 +44,7 @@ from sagemaker.train.configs import (
     SourceCode,
     StoppingCondition,
 )
+from sagemaker.train.distributed import Torchrun
 
 from pipelines.analyzer import CSV, analyzer_step
 from pipelines.build import Build, output_of, processing_step, protection
@@ -53,7 +54,7 @@ from pipelines.resources import Resources
 from pipelines.settings import Settings
 from pipelines.trainer import ContentAddressedTrainer
 
-# What Train's log lines carry, `epoch=12/40 train_loss=0.1234 …`, as CloudWatch metrics.
+# What Train's log lines carry, `epoch=12/80 train_loss=0.1234 …`, as CloudWatch metrics.
 METRICS = {
     "train:loss": r"train_loss=([0-9.]+)",
     "train:accuracy": r"train_accuracy=([0-9.]+)",
@@ -122,6 +123,8 @@ def _train(build: Build, prepare: ProcessingStep) -> TrainingStep:
         source_code=SourceCode(
             source_dir=build.code["train"], entry_script="steps/train/__main__.py"
         ),
+        # torchrun makes one process a GPU, or one a machine; alone, the program needs no launcher.
+        distributed=Torchrun() if options.instance_count > 1 else None,
         compute=Compute(
             instance_type=build.parameters.training_instance_type,
             instance_count=options.instance_count,

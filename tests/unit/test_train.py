@@ -98,6 +98,26 @@ def test_a_run_that_is_interrupted_and_resumed_ends_in_the_same_weights(
         assert torch.equal(weight, resumed.state_dict()[name]), name
 
 
+def test_with_patience_it_stops_early_and_keeps_the_best_epoch(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = data.load(prepared / "train", prepared / "dataset/train.lst")
+    validation = data.load(prepared / "validation", prepared / "dataset/validation.lst")
+    upside_down = validation._replace(labels=1 - validation.labels)  # the loss soon only rises
+    parameters = Hyperparameters(epochs=40, batch_size=9, patience=3, precision="float32")
+    images = (training, upside_down, Machines(torch.device("cpu")))
+    checkpoints = Checkpoints(tmp_path, 5, "some data")
+    network, result = training_loop.train(parameters, *images, checkpoints)
+    losses = [float(x) for x in re.findall(r"validation_loss=(\S+)", capsys.readouterr().out)]
+    assert len(losses) < 40
+    assert min(losses) == losses[-4], "three epochs without a better one"
+    assert result.loss == pytest.approx(min(losses), abs=1e-4)
+    again, _ = training_loop.train(parameters, *images, checkpoints)
+    assert "epoch=" not in capsys.readouterr().out, "it had ended"
+    for name, weight in network.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name]), name
+
+
 def test_each_epoch_draws_other_augmentations(
     prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -171,6 +191,8 @@ def test_the_archive_holds_weights_metadata_and_code(prepared: Path, tmp_path: P
     assert metadata["hyperparameters"]["seed"] == 0
     assert 0 <= metadata["validation"]["accuracy"] <= 1
     assert metadata["versions"]["torch"] == torch.__version__
+    assert metadata["trained_on"]["processes"] == 1
+    assert metadata["trained_on"]["arithmetic"] in ("torch.bfloat16", "torch.float32")
     state = torch.load(tmp_path / "model/model.pt", weights_only=True)
     Network().load_state_dict(state)
 
@@ -188,6 +210,7 @@ def test_simple_images_are_learned(prepared: Path, tmp_path: Path) -> None:
         ("--batch-size 1", "--batch-size 1 is out of range: 2 to 4096"),
         ("--learning-rate -1", "--learning-rate -1 is out of range: 1e-06 to 10"),
         ("--momentum inf", "--momentum inf is out of range: 0 to 0.999"),
+        ("--patience -1", "--patience -1 is out of range: 0 to 1000"),
         ("--square 33", "--square 33 is out of range: 0 to 32"),
         ("--momemtum 0.5", "unrecognized arguments: --momemtum 0.5"),
     ],
