@@ -1,6 +1,7 @@
 """Our own program in the training pipeline: `steps/train` in the PyTorch image.
 
-OWN trains once, TUNED once a trial. The archive opens anywhere, so Evaluate asks the code in it, as the endpoint will.
+OWN trains once, TUNED once a trial. The archive opens anywhere, so Evaluate asks the code in it,
+as the endpoint will.
 """
 
 from collections.abc import Callable
@@ -9,13 +10,14 @@ from typing import Any
 
 from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep, TuningStep
 from sagemaker.train.configs import InputData, MetricDefinition, SourceCode
+from sagemaker.train.distributed import Torchrun
 
 from pipelines.algorithm import Algorithm, Answers, TrainStep, trained
 from pipelines.build import Build, output_of
 from pipelines.trainer import ContentAddressedTrainer, make_trainer
 from pipelines.tuning import best_model, trials_parameter, tuning_step
 
-# What Train's log lines carry, `epoch=12/40 train_loss=0.1234 …`, as CloudWatch metrics.
+# What Train's log lines carry, `epoch=12/80 train_loss=0.1234 …`, as CloudWatch metrics.
 METRICS = {
     "train:loss": r"train_loss=([0-9.]+)",
     "train:accuracy": r"train_accuracy=([0-9.]+)",
@@ -49,6 +51,8 @@ def _trainer(build: Build, prepare: ProcessingStep) -> ContentAddressedTrainer:
         source_code=SourceCode(
             source_dir=build.code["train"], entry_script="steps/train/__main__.py"
         ),
+        # torchrun makes one process a GPU, or one a machine; alone, the program needs no launcher.
+        distributed=Torchrun() if build.settings.training.instance_count > 1 else None,
         environment={"PYTHONPATH": CODE_OF_TRAINING},
         input_data_config=[
             InputData(channel_name=name, data_source=output_of(prepare, name))

@@ -7,8 +7,9 @@
 
 Writes below `--output`:
 
-    evaluation/evaluation.json    SageMaker's model-quality format, with calibration, threshold,
-                                  production and the images that the model is least sure of
+    evaluation/evaluation.json    SageMaker's model-quality format, with calibration (before and
+                                  after the model's temperature), threshold, production and the
+                                  images that the model is least sure of
     evaluation/constraints.json   what labelled traffic is held to, as a MODEL_QUALITY baseline
     evaluation/predictions.csv    path,label,p_bicycle,p_motorcycle of the test images
     reference/features.csv        what the monitoring sees in an image and its answer, for every
@@ -63,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     validation = _asked(validation_rows, found[: len(validation_rows)])
     test = _asked(test_rows, found[len(validation_rows) :])
     report = _report(test, validation, dataset, args.wanted_precision, args.minimum_threshold)
+    archive = model_archive.find(args.model)
+    temperature = model_archive.temperature(archive) if archive else None
+    report["calibration"] = _calibration(test, temperature)
     in_production = None
     old = _production(args, test_rows, tested)
     if old is not None:
@@ -178,7 +182,6 @@ def _report(
         "standard_deviations": f"of {metrics.RESAMPLES} bootstrap resamples of the test images",
         "positive_class": dataset["classes"][1],
         "per_class": metrics.per_class(test.labels, test.scores, dataset["classes"]),
-        "calibration": metrics.calibration(test.labels, test.scores),
         "threshold": {
             "value": value,
             "met": met,
@@ -189,6 +192,19 @@ def _report(
         },
         "least_sure": _least_sure(test),
     }
+
+
+def _calibration(test: Asked, temperature: float | None) -> dict[str, Any]:
+    """How honest the confidence on the test images is, and how it was before the temperature.
+
+    `temperature` and `before` are None for a model that has none.
+    """
+    before = None
+    if temperature is not None:
+        scores = metrics.uncalibrated(test.scores, temperature)
+        before = metrics.calibration(test.labels, scores)
+    after = metrics.calibration(test.labels, test.scores)
+    return {**after, "temperature": temperature, "before": before}
 
 
 def _least_sure(asked: Asked) -> list[dict[str, Any]]:
@@ -250,6 +266,10 @@ def _summarise(report: dict[str, Any], output: Path) -> None:
     for actual, name in enumerate(report["per_class"]):
         row = matrix[str(actual)]
         print(f"{name}: {row['0']} taken for bicycle, {row['1']} for motorcycle")
+    calibration = report["calibration"]
+    before = calibration["before"]
+    was = f", {before['ece']:.4f} before temperature {calibration['temperature']}" if before else ""
+    print(f"ece={calibration['ece']:.4f}{was}")
     threshold = report["threshold"]
     met = "" if threshold["met"] else " (no threshold reaches the wanted precision)"
     print(f"confidence threshold={threshold['value']:.4f}{met}, on test {threshold['test']}")

@@ -202,6 +202,14 @@ def calibration(labels: Labels, scores: Floats, bins: int = 10) -> dict[str, obj
     return {"ece": ece / len(labels), "nll": float(nll), "bins": rows}
 
 
+def uncalibrated(scores: Floats, temperature: float) -> Floats:
+    """The scores (N) that the model had before its logits were divided by the temperature."""
+    with np.errstate(divide="ignore", over="ignore"):  # a score of exactly 0 or 1 stays
+        logits = np.log(scores) - np.log1p(-scores)
+        before: Floats = 1 / (1 + np.exp(-logits * temperature))
+    return before
+
+
 def at_threshold(labels: Labels, scores: Floats, threshold: float) -> dict[str, float | int | None]:
     """Precision (share right) and coverage (share answered) of confidences >= `threshold`.
 

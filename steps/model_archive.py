@@ -67,6 +67,25 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> Non
         raise StepError(f"the model archive's member {member.name!r} is a link or a device")
 
 
+def temperature(archive: Path) -> float | None:
+    """What the model divides its logits by, as its `metadata.json` says; None if it says nothing.
+
+    Raises `StepError` when it says something else than a number above 0.
+    """
+    with tempfile.TemporaryDirectory(prefix="model-") as temporary:
+        unpack(archive, Path(temporary))
+        file = Path(temporary) / "metadata.json"
+        try:
+            metadata = json.loads(file.read_bytes()) if file.is_file() else {}
+            value = metadata.get("temperature")
+            found = None if value is None else float(value)
+        except (ValueError, TypeError, AttributeError) as error:
+            raise StepError(f"{archive}: metadata.json cannot be read ({error})") from error
+    if found is not None and not 0 < found < math.inf:
+        raise StepError(f"{archive}: the temperature in metadata.json is {found} and not above 0")
+    return found
+
+
 def probabilities(archive: Path, images: Sequence[Path]) -> npt.NDArray[np.float64]:
     """What the archive's own handlers answer: (N, 2), each row adding up to 1."""
     with tempfile.TemporaryDirectory(prefix="model-") as temporary:

@@ -1,5 +1,6 @@
 """The command line of the training program; see the package for what it does."""
 
+import argparse
 import json
 import os
 import signal
@@ -21,35 +22,52 @@ from steps.train import archive, data
 from steps.train.calibration import fit_temperature
 from steps.train.checkpoint import Checkpoints
 from steps.train.loop import Hyperparameters, train
+from steps.train.machines import Machines, arithmetic, joined
 
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Trains and writes the model; raises `StepError` or `Stopped`."""
-    args = _parser().parse_args(argv)
+    args = parser().parse_args(argv)
     parameters = Hyperparameters(
         **{field.name: getattr(args, field.name) for field in fields(Hyperparameters)}
     )
     torch.set_num_threads(args.threads)
     torch.use_deterministic_algorithms(True)
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # not in the stub; nothing reads it
-    device = _device(args.device)
+    with joined(args.device) as machines, _stop_on_sigterm() as stop_asked:
+        write_model(args, parameters, machines, stop_asked)
+
+
+def write_model(
+    args: argparse.Namespace,
+    parameters: Hyperparameters,
+    machines: Machines,
+    stop_asked: Callable[[], bool],
+) -> None:
+    """Trains as one of the `machines`; the first of them writes the model, for all hold the same.
+
+    `args` are those of the command line: folders, threads, checkpoints.
+    """
     dataset = _dataset(args.dataset / "dataset.json")
-    training = data.load(args.train, args.dataset / "train.lst").to(device)
-    validation = data.load(args.validation, args.dataset / "validation.lst").to(device)
-    print(
-        f"training on {len(training.labels)} images of {dataset['name']}, "
-        f"{len(validation.labels)} for validation, on {device.type} with {args.threads} threads, "
-        f"torch {torch.__version__}, seed {parameters.seed}",
-        flush=True,
-    )
+    training = data.load(args.train, args.dataset / "train.lst").to(machines.device)
+    validation = data.load(args.validation, args.dataset / "validation.lst").to(machines.device)
+    if machines.rank == 0:
+        print(
+            f"training on {len(training.labels)} images of {dataset['name']}, "
+            f"{len(validation.labels)} for validation, on {machines.count} × "
+            f"{machines.device.type} with {args.threads} threads, torch {torch.__version__}, "
+            f"seed {parameters.seed}",
+            flush=True,
+        )
     folder = args.checkpoint_dir
     checkpoints = (
         Checkpoints(folder, args.checkpoint_every, dataset["sha256"])
         if args.checkpoint_every and (folder != _CHECKPOINTS or folder.is_dir())
         else None
     )
-    with _stop_on_sigterm() as stop_asked:
-        network, result = train(parameters, training, validation, checkpoints, stop_asked)
+    network, result = train(parameters, training, validation, machines, checkpoints, stop_asked)
+    if machines.rank > 0:
+        return
     temperature = fit_temperature(result.logits, validation.labels)
     metadata = {
         "classes": dataset["classes"],
@@ -61,6 +79,11 @@ def main(argv: Sequence[str] | None = None) -> None:
             "loss": round(result.loss, 6),
         },
         "temperature": temperature,
+        "trained_on": {
+            "processes": machines.count,
+            "device": machines.device.type,
+            "arithmetic": str(arithmetic(parameters.precision, machines.device)),
+        },
     }
     archive.write(args.model_dir, network.cpu(), metadata)
     print(
@@ -73,29 +96,53 @@ def main(argv: Sequence[str] | None = None) -> None:
 _CHECKPOINTS = Path("/opt/ml/checkpoints")
 
 
-def _parser() -> job.Parser:
-    parser = job.parser("train", "Trains the network on prepared images of two classes.")
-    number: dict[str, tuple[Callable[[str], Any], Any, str]] = {
-        "epochs": (job.whole(1, 1000), 40, "passes over the training images"),
-        "batch-size": (job.whole(2, 4096), 50, "images a step"),
-        "seed": (job.whole(0, 2**31), 0, "the same seed gives the same model"),
-        "muon-learning-rate": (job.real(1e-6, 10), 0.2, "greatest, for the convolutions"),
-        "muon-momentum": (job.real(0, 0.999), 0.6, "Nesterov momentum of the convolutions"),
-        "learning-rate": (job.real(1e-6, 10), 0.1, "greatest, for all other weights (SGD)"),
-        "momentum": (job.real(0, 0.999), 0.9, "Nesterov momentum of all other weights"),
-        "weight-decay": (job.real(0, 1), 5e-4, "of all other weights"),
-        "warm-up": (job.real(0, 0.9), 0.15, "share of the steps until the greatest rate"),
-        "label-smoothing": (job.real(0, 0.5), 0.1, "share of a label spread over both classes"),
-        "colour": (job.real(0, 1), 0.4, "contrast, brightness and saturation change by ± this"),
-        "shift": (job.real(0, 0.5), 0.08, "each colour channel moves by ± this"),
-        "grey": (job.real(0, 1), 0.1, "share of the images that lose their colour"),
-        "square": (job.whole(0, 32), 8, "side of the square that is covered, pixels"),
-        "threads": (job.whole(1, 256), min(2, os.cpu_count() or 1), "CPU threads"),
-        "checkpoint-every": (job.whole(0, 1000), 5, "epochs between checkpoints; 0: none"),
-    }
-    for name, (kind, default, text) in number.items():
-        parser.add_argument(f"--{name}", type=kind, default=default, help=text)
-    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where")
+_RECIPE = Hyperparameters()
+_NUMBERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "epochs": (job.whole(1, 1000), "passes over the training images"),
+    "batch-size": (job.whole(2, 4096), "images a step, of all processes together"),
+    "seed": (job.whole(0, 2**31), "the same seed gives the same model"),
+    "muon-learning-rate": (job.real(1e-6, 10), "greatest, for the convolutions"),
+    "muon-momentum": (job.real(0, 0.999), "Nesterov momentum of the convolutions"),
+    "learning-rate": (job.real(1e-6, 10), "greatest, for all other weights (SGD)"),
+    "momentum": (job.real(0, 0.999), "Nesterov momentum of all other weights"),
+    "weight-decay": (job.real(0, 1), "of all other weights"),
+    "warm-up": (job.real(0, 0.9), "share of the steps until the greatest rate"),
+    "label-smoothing": (job.real(0, 0.5), "share of a label spread over both classes"),
+    "colour": (job.real(0, 1), "contrast, brightness and saturation change by ± this"),
+    "shift": (job.real(0, 0.5), "each colour channel moves by ± this"),
+    "grey": (job.real(0, 1), "share of the images that lose their colour"),
+    "square": (job.whole(0, 32), "side of the square that is covered, pixels"),
+    "patience": (
+        job.whole(0, 1000),
+        "epochs without a smaller validation loss after which training stops and keeps the best; "
+        "0: never",
+    ),
+}
+
+
+def parser() -> job.Parser:
+    """The options; their defaults are the recipe and the folders of a training job."""
+    options = job.parser("train", "Trains the network on prepared images of two classes.")
+    for name, (kind, text) in _NUMBERS.items():
+        default = getattr(_RECIPE, name.replace("-", "_"))
+        options.add_argument(f"--{name}", type=kind, default=default, help=text)
+    options.add_argument(
+        "--precision",
+        choices=("auto", "float32", "bfloat16"),
+        default=_RECIPE.precision,
+        help="of convolutions in training; auto: bfloat16 where the processor multiplies it",
+    )
+    options.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto", help="where")
+    cores = max(1, min(2, os.cpu_count() or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1)))
+    options.add_argument(
+        "--threads", type=job.whole(1, 256), default=cores, help="CPU threads of this process"
+    )
+    options.add_argument(
+        "--checkpoint-every",
+        type=job.whole(0, 1000),
+        default=5,
+        help="epochs between checkpoints; 0: none",
+    )
     folders: dict[str, tuple[str | Path, str]] = {
         "train": (_channel("train"), "the training images"),
         "validation": (_channel("validation"), "the validation images"),
@@ -104,20 +151,12 @@ def _parser() -> job.Parser:
         "checkpoint-dir": (_CHECKPOINTS, "checkpoints; the default is used if it exists"),
     }
     for name, (folder, text) in folders.items():
-        parser.add_argument(f"--{name}", type=Path, default=Path(folder), help=text)
-    return parser
+        options.add_argument(f"--{name}", type=Path, default=Path(folder), help=text)
+    return options
 
 
 def _channel(name: str) -> str:
     return os.environ.get(f"SM_CHANNEL_{name.upper()}", f"/opt/ml/input/data/{name}")
-
-
-def _device(name: str) -> torch.device:
-    if name == "cuda" and not torch.cuda.is_available():
-        raise StepError("--device cuda: there is no GPU here; use --device auto")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _dataset(path: Path) -> dict[str, Any]:

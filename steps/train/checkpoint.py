@@ -6,12 +6,12 @@ again. A file that is being written could be copied half-done, so it is written 
 
 import io
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
-from torch import nn
 
 from steps.job import StepError
 
@@ -34,6 +34,14 @@ def write_tensors(path: Path, state: dict[str, Any]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+class Stateful(Protocol):
+    """A module, an optimiser, or what else can be put away and brought back."""
+
+    def state_dict(self) -> dict[str, Any]: ...
+
+    def load_state_dict(self, state: dict[str, Any], /) -> Any: ...
+
+
 @dataclass(frozen=True)
 class Checkpoints:
     """The checkpoints of one run in `folder`, one in `every` epochs.
@@ -45,37 +53,27 @@ class Checkpoints:
     every: int
     data: str
 
-    def save(
-        self,
-        epochs: int,
-        network: nn.Module,
-        optimisers: list[torch.optim.Optimizer],
-        parameters: dict[str, Any],
-    ) -> None:
+    def save(self, epochs: int, parts: Mapping[str, Stateful], parameters: dict[str, Any]) -> None:
         """Replaces the checkpoint by the state after `epochs` epochs."""
         self.folder.mkdir(parents=True, exist_ok=True)
         state = {
             "epochs": epochs,
             "settings": self._settings(parameters),
-            "network": network.state_dict(),
-            "optimisers": [optimiser.state_dict() for optimiser in optimisers],
+            "parts": {name: part.state_dict() for name, part in parts.items()},
         }
         write_tensors(self.folder / NAME, state)
 
     def restore(
-        self,
-        network: nn.Module,
-        optimisers: list[torch.optim.Optimizer],
-        parameters: dict[str, Any],
+        self, parts: Mapping[str, Stateful], parameters: dict[str, Any], device: torch.device
     ) -> int:
         """Brings back the saved state; the number of epochs that it has behind it, or 0."""
         path = self.folder / NAME
         if not path.exists():
             return 0
-        device = next(network.parameters()).device
         try:
             state = torch.load(path, map_location=device, weights_only=True)
             saved, epochs = state["settings"], int(state["epochs"])
+            contents = [(part, state["parts"][name]) for name, part in parts.items()]
         except Exception as error:  # a damaged file can raise nearly anything
             raise StepError(
                 f"the checkpoint {path} cannot be read ({type(error).__name__}); remove it"
@@ -87,10 +85,8 @@ class Checkpoints:
                     f"the checkpoint {path} was made with {key} {saved.get(key)} and not {value}; "
                     "remove it, or give another --checkpoint-dir"
                 )
-        network.load_state_dict(state["network"])
-        for optimiser, content in zip(optimisers, state["optimisers"], strict=True):
-            optimiser.load_state_dict(content)
-        print(f"resumed after epoch {epochs} from {path}", flush=True)
+        for part, content in contents:
+            part.load_state_dict(content)
         return epochs
 
     def _settings(self, parameters: dict[str, Any]) -> dict[str, Any]:

@@ -1,7 +1,7 @@
-"""The training loop: warm-up, cosine, a line an epoch, checkpoints.
+"""The training loop: warm-up, cosine, a line an epoch, checkpoints, early stopping when asked for.
 
-Each epoch draws its random numbers from (seed, epoch), so a run that is resumed after epoch k goes
-on as if it had never stopped, and ends in the same weights.
+Each epoch draws its random numbers from (seed, epoch, process), so a run that is resumed after
+epoch k goes on as if it had never stopped, and ends in the same weights.
 """
 
 import math
@@ -11,34 +11,38 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Generator, Tensor
 from torch.nn import functional as F
 
-from steps.job import Stopped
-from steps.train.checkpoint import Checkpoints
+from steps.job import StepError, Stopped
+from steps.train.checkpoint import Checkpoints, Stateful
 from steps.train.data import Augmentation, Images
+from steps.train.machines import Machines, arithmetic
 from steps.train.network import Network
 from steps.train.optimiser import Muon
+from steps.train.patience import Patience
 
 
 @dataclass(frozen=True)
 class Hyperparameters:
     """What, with the data, decides the weights. Learning rates are the greatest of the schedule."""
 
-    epochs: int
-    batch_size: int
-    seed: int
-    muon_learning_rate: float
-    muon_momentum: float
-    learning_rate: float
-    momentum: float
-    weight_decay: float
-    warm_up: float
-    label_smoothing: float
-    colour: float
-    shift: float
-    grey: float
-    square: int
+    epochs: int = 80
+    batch_size: int = 50
+    seed: int = 0
+    muon_learning_rate: float = 0.1
+    muon_momentum: float = 0.6
+    learning_rate: float = 0.1
+    momentum: float = 0.9
+    weight_decay: float = 5e-4
+    warm_up: float = 0.15
+    label_smoothing: float = 0.1
+    colour: float = 0.6
+    shift: float = 0.12
+    grey: float = 0.2
+    square: int = 14
+    patience: int = 0
+    precision: str = "auto"
 
 
 class Validation(NamedTuple):
@@ -53,94 +57,145 @@ def train(
     parameters: Hyperparameters,
     training: Images,
     validation: Images,
-    checkpoints: Checkpoints | None,
-    stop_asked: Callable[[], bool],
+    machines: Machines,
+    checkpoints: Checkpoints | None = None,
+    stop_asked: Callable[[], bool] = lambda: False,
 ) -> tuple[Network, Validation]:
-    """Trains a network on the device of the images and returns it after the last epoch.
+    """Trains a network on the device of `machines`, where the images must lie.
 
-    The last, not the best on validation: the schedule ends at a rest, and the best of forty noisy
-    epochs on a hundred images would be chance. Raises `Stopped` at the end of an epoch.
+    Returns it after the last epoch, not after the best on validation: the schedule ends at a rest,
+    and the best of so many noisy epochs on a hundred images would be chance. With patience it is
+    the best, whose schedule was cut off. Raises `Stopped` at the end of an epoch.
     """
-    torch.manual_seed(parameters.seed)
-    network = Network()
-    network.fit_input(training.pixels.cpu())
-    network.to(training.pixels.device)
-    network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
-    optimisers = _optimisers(network, parameters)
-    first = 0
-    if checkpoints:
-        first = checkpoints.restore(network, optimisers, asdict(parameters))
-    result = validate(network, validation)
+    run = _Run(parameters, training, machines)
+    first = (
+        checkpoints.restore(run.parts, asdict(parameters), machines.device) if checkpoints else 0
+    )
+    if machines.any(first > 0) != (first > 0):
+        raise StepError("only some of the machines have the checkpoint; remove it everywhere")
+    if checkpoints and first and machines.rank == 0:
+        print(f"resumed after epoch {first} from {checkpoints.folder}", flush=True)
     for epoch in range(first, parameters.epochs):
+        if machines.any(run.patience.spent):
+            break
         started = time.perf_counter()
-        loss, accuracy = _epoch(epoch, network, optimisers, parameters, training)
-        result = validate(network, validation)
-        print(
-            f"epoch={epoch + 1}/{parameters.epochs} "
-            f"train_loss={loss:.4f} train_accuracy={accuracy:.4f} "
-            f"validation_loss={result.loss:.4f} validation_accuracy={result.accuracy:.4f} "
-            f"seconds={time.perf_counter() - started:.2f}",
-            flush=True,
-        )
-        last = epoch + 1 == parameters.epochs
-        stopping = stop_asked() and not last
-        if checkpoints and (stopping or last or (epoch + 1) % checkpoints.every == 0):
-            checkpoints.save(epoch + 1, network, optimisers, asdict(parameters))
+        loss, accuracy = run.epoch(epoch)
+        with run.arithmetic:
+            result = validate(run.network, validation)
+        run.patience.see(result.loss, run.network)
+        if machines.rank == 0:
+            print(
+                f"epoch={epoch + 1}/{parameters.epochs} "
+                f"train_loss={loss:.4f} train_accuracy={accuracy:.4f} "
+                f"validation_loss={result.loss:.4f} validation_accuracy={result.accuracy:.4f} "
+                f"seconds={time.perf_counter() - started:.2f}",
+                flush=True,
+            )
+        last = machines.any(epoch + 1 == parameters.epochs or run.patience.spent)
+        stopping = machines.any(stop_asked()) and not last
+        due = stopping or last or (checkpoints and (epoch + 1) % checkpoints.every == 0)
+        if checkpoints and due and machines.rank == 0:
+            checkpoints.save(epoch + 1, run.parts, asdict(parameters))
         if stopping:
             kept = f"a checkpoint is in {checkpoints.folder}" if checkpoints else "nothing is kept"
             raise Stopped(f"asked to after epoch {epoch + 1}; {kept}")
-    return network, result
+    run.patience.bring_back(run.network)
+    return run.network, validate(run.network, validation)
 
 
-def _optimisers(network: Network, parameters: Hyperparameters) -> list[torch.optim.Optimizer]:
-    convolutions = [w for w in network.groups.parameters() if w.ndim == 4]
-    rest = [w for w in network.parameters() if w.requires_grad and w.ndim != 4]
-    return [
-        Muon(convolutions, parameters.muon_learning_rate, parameters.muon_momentum),
+class _Run:
+    """A training between two epochs: all that an epoch changes is in `parts`."""
+
+    def __init__(self, parameters: Hyperparameters, training: Images, machines: Machines) -> None:
+        self.parameters, self.training, self.machines = parameters, training, machines
+        torch.manual_seed(parameters.seed)
+        self.network = Network()
+        self.network.fit_input(training.pixels.cpu())
+        self.network.to(machines.device)
+        machines.take_over(list(self.network.state_dict().values()))
+        self.network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in the stub
+        self.optimisers = _optimisers(self.network, parameters)
+        self.patience = Patience(parameters.patience)
+        self.augment = Augmentation(
+            parameters.colour, parameters.shift, parameters.grey, parameters.square
+        )
+        kind = arithmetic(parameters.precision, machines.device)
+        self.arithmetic = torch.autocast(
+            machines.device.type, torch.bfloat16, enabled=kind == torch.bfloat16
+        )
+
+    @property
+    def parts(self) -> dict[str, Stateful]:
+        muon, sgd = self.optimisers
+        return {"network": self.network, "muon": muon, "sgd": sgd, "patience": self.patience}
+
+    def epoch(self, epoch: int) -> tuple[float, float]:
+        """One pass over the training images: mean loss and accuracy on them, as augmented."""
+        network, machines, device = self.network, self.machines, self.machines.device
+        number = self.parameters.seed * 1_000_003 + epoch
+        order = Generator(device).manual_seed(number)  # the same everywhere
+        random = Generator(device).manual_seed((number << 16) + machines.rank + 1)
+        network.train()
+        batches = self._batches(order)
+        figures = torch.zeros(2, device=device)
+        for step, rows in enumerate(batches):
+            self._set_rates((epoch * len(batches) + step + 1) / len(batches))
+            mine = machines.share(rows)
+            images = self.augment(self.training.pixels[mine], network.mean, random)
+            labels = self.training.labels[mine]
+            with self.arithmetic:
+                logits = network(images.contiguous(memory_format=torch.channels_last)).float()
+            smoothing = self.parameters.label_smoothing
+            loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
+            network.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
+            machines.average([w.grad for w in network.parameters() if w.grad is not None])
+            for optimiser in self.optimisers:
+                optimiser.step()
+            figures += torch.stack([loss.detach(), (logits.argmax(1) == labels).float().mean()])
+        # Batch norm saw another share of the images in each process.
+        statistics = [b for name, b in network.named_buffers() if "running" in name]
+        machines.average([figures, *statistics])
+        loss, accuracy = (figures / len(batches)).tolist()
+        return loss, accuracy
+
+    def _batches(self, random: Generator) -> list[Tensor]:
+        """The rows of each step's batch, in a new order; what is left over comes another time."""
+        images, count = len(self.training.labels), self.machines.count
+        size = min(self.parameters.batch_size, images) // count * count
+        if size < 2 * count:
+            raise StepError(
+                f"a batch of {min(self.parameters.batch_size, images)} images leaves none of "
+                f"{count} processes two, which batch norm needs; raise --batch-size"
+            )
+        order = torch.randperm(images, generator=random, device=self.machines.device)
+        return list(torch.split(order[: images // size * size], size))
+
+    def _set_rates(self, epochs: float) -> None:
+        """The learning rates of the step that ends `epochs` epochs, a part of one included."""
+        parameters = self.parameters
+        share = _schedule(epochs / parameters.epochs, parameters.warm_up)
+        peaks = (parameters.muon_learning_rate, parameters.learning_rate)
+        for optimiser, peak in zip(self.optimisers, peaks, strict=True):
+            optimiser.param_groups[0]["lr"] = peak * share
+
+
+def _optimisers(network: Network, parameters: Hyperparameters) -> tuple[Muon, torch.optim.SGD]:
+    weights = [w for w in network.parameters() if w.requires_grad]
+    return (
+        Muon(
+            [w for w in weights if w.ndim == 4],
+            parameters.muon_learning_rate,
+            parameters.muon_momentum,
+        ),
         torch.optim.SGD(
-            rest,
+            [w for w in weights if w.ndim != 4],
             parameters.learning_rate,
             parameters.momentum,
             weight_decay=parameters.weight_decay,
             nesterov=parameters.momentum > 0,
         ),
-    ]
-
-
-def _epoch(
-    epoch: int,
-    network: nn.Module,
-    optimisers: list[torch.optim.Optimizer],
-    parameters: Hyperparameters,
-    training: Images,
-) -> tuple[float, float]:
-    """One pass over the training images: mean loss and accuracy on them, as augmented."""
-    device = training.pixels.device
-    random = torch.Generator(device).manual_seed(parameters.seed * 1_000_003 + epoch)
-    augment = Augmentation(parameters.colour, parameters.shift, parameters.grey, parameters.square)
-    batch = min(parameters.batch_size, len(training.labels))
-    steps = len(training.labels) // batch  # what is left over comes in another epoch
-    order = torch.randperm(len(training.labels), generator=random, device=device)
-    network.train()
-    losses = torch.zeros((), device=device)
-    right = torch.zeros((), device=device)
-    for step, rows in enumerate(torch.split(order[: steps * batch], batch)):
-        done = (epoch * steps + step + 1) / (parameters.epochs * steps)
-        for optimiser, peak in zip(
-            optimisers, (parameters.muon_learning_rate, parameters.learning_rate), strict=True
-        ):
-            optimiser.param_groups[0]["lr"] = peak * _schedule(done, parameters.warm_up)
-        images = augment(training.pixels[rows], network.mean, random)  # type: ignore[arg-type] # a buffer
-        labels = training.labels[rows]
-        logits = network(images.contiguous(memory_format=torch.channels_last))
-        loss = F.cross_entropy(logits, labels, label_smoothing=parameters.label_smoothing)
-        network.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call] # torch leaves it so
-        for optimiser in optimisers:
-            optimiser.step()
-        losses += loss.detach()
-        right += (logits.argmax(1) == labels).sum()
-    return losses.item() / steps, right.item() / (steps * batch)
+    )
 
 
 def _schedule(done: float, warm_up: float) -> float:
@@ -154,7 +209,7 @@ def _schedule(done: float, warm_up: float) -> float:
 def validate(network: Network, images: Images) -> Validation:
     """How the network does on images that it was not trained on, as it would be served."""
     network.eval()
-    logits = torch.cat([network.mirrored(part) for part in torch.split(images.pixels, 500)])
+    logits = torch.cat([network.mirrored(part) for part in torch.split(images.pixels, 500)]).float()
     loss = F.cross_entropy(logits, images.labels).item()
     accuracy = (logits.argmax(1) == images.labels).float().mean().item()
     return Validation(loss, accuracy, logits)

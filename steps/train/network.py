@@ -30,8 +30,9 @@ class Network(nn.Module):
         super().__init__()
         self.register_buffer("mean", torch.full((3, 1, 1), 0.5))
         self.register_buffer("deviation", torch.full((3, 1, 1), 0.25))
-        self.whitening = nn.Conv2d(3, WHITENED, 2)
-        self.whitening.weight.requires_grad_(False)
+        # Frozen, and without the bias that the paper trains for some epochs: with nothing to learn
+        # here the backward pass ends at the first group, which saves a fifth of a step.
+        self.whitening = nn.Conv2d(3, WHITENED, 2, bias=False).requires_grad_(False)
         inputs = (WHITENED, *WIDTHS)
         self.groups = nn.Sequential(*map(_group, inputs, WIDTHS))
         self.head = nn.Linear(WIDTHS[-1], 2, bias=False)
@@ -57,7 +58,6 @@ class Network(nn.Module):
         values, vectors = torch.linalg.eigh(patches.T @ patches / len(patches))
         filters = (vectors / (values + 5e-4).sqrt()).T.reshape(12, 3, 2, 2).float()
         self.whitening.weight.copy_(torch.cat([filters, -filters]))
-        nn.init.zeros_(self.whitening.bias)  # type: ignore[arg-type] # made with a bias
 
 
 def _group(inputs: int, outputs: int) -> nn.Module:

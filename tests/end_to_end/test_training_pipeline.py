@@ -198,3 +198,20 @@ def test_every_job_is_encrypted_and_goes_into_the_network_that_the_settings_name
     train = steps["Train"]
     assert train["VpcConfig"]["SecurityGroupIds"] == network.security_groups
     assert train["ResourceConfig"]["VolumeKmsKeyId"] == train["OutputDataConfig"]["KmsKeyId"] == key
+
+
+def test_several_machines_train_through_the_sdks_torchrun(
+    user: User, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = load("prod")
+    several = settings.training.model_copy(update={"instance_count": 2})
+    body = definition_of(user, settings.model_copy(update={"training": several}), monkeypatch)
+    train = next(s["Arguments"] for s in json.loads(body)["Steps"] if s["Name"] == "Train")
+    assert train["ResourceConfig"]["InstanceCount"] == 2
+    drivers = next(c for c in train["InputDataConfig"] if c["ChannelName"] == "sm_drivers")
+    bucket, _, prefix = (
+        drivers["DataSource"]["S3DataSource"]["S3Uri"].removeprefix("s3://").partition("/")
+    )
+    s3 = user.client("s3")
+    script = s3.get_object(Bucket=bucket, Key=f"{prefix.rstrip('/')}/sm_train.sh")["Body"].read()
+    assert b"torchrun_driver.py" in script

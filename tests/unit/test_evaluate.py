@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import tarfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -48,7 +49,9 @@ def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "out"
 
 
-def _archive(folder: Path, handlers: str = HANDLERS, sharpness: float = 3) -> Path:
+def _archive(
+    folder: Path, handlers: str = HANDLERS, sharpness: float = 3, metadata: str = ""
+) -> Path:
     folder.mkdir(parents=True)
     files = {
         "model.pt": "weights",
@@ -57,6 +60,8 @@ def _archive(folder: Path, handlers: str = HANDLERS, sharpness: float = 3) -> Pa
         "code/steps/train/__init__.py": "",
         "code/steps/train/network.py": f"SHARPNESS = {sharpness}\n",
     }
+    if metadata:
+        files["metadata.json"] = metadata
     with tarfile.open(folder / "model.tar.gz", "w:gz") as tar:
         for name, text in files.items():
             info = tarfile.TarInfo(f"./{name}")
@@ -97,6 +102,8 @@ def test_the_report_has_the_model_quality_format(prepared: Path, tmp_path: Path)
     assert report["accuracy_drop"] == 0.0
     assert report["threshold"]["value"] == 0.8
     assert report["threshold"]["met"] is True
+    assert report["calibration"]["temperature"] is None, "this archive has no metadata"
+    assert report["calibration"]["before"] is None
 
 
 def test_the_ten_images_that_it_is_least_sure_of_come_least_sure_first(
@@ -182,6 +189,29 @@ def output_fn(prediction, accept): return json.dumps(prediction)
     assert threshold["test"] == {"precision": 1.0, "coverage": 1.0, "images": 24}
 
 
+def test_the_calibration_before_is_that_of_the_logits_without_the_temperature(
+    prepared: Path, tmp_path: Path
+) -> None:
+    # Logits of ±1 that are divided by .5: confidences of .881, and .731 before.
+    handlers = HANDLERS.replace("sharpness * (below - above) / 100", "2 * np.sign(below - above)")
+    model = _archive(tmp_path / "model", handlers, metadata='{"temperature": 0.5}')
+    calibration = _evaluate(prepared, tmp_path, model)["calibration"]
+    assert calibration["temperature"] == 0.5
+    assert calibration["ece"] == pytest.approx(1 - 1 / (1 + math.exp(-2)))
+    assert calibration["before"]["ece"] == pytest.approx(1 - 1 / (1 + math.exp(-1)))
+    assert [row["from"] for row in calibration["before"]["bins"]] == [0.7]
+
+
+@pytest.mark.parametrize("metadata", ["{", "[]", '{"temperature": "warm"}', '{"temperature": 0}'])
+def test_a_temperature_that_is_none_is_refused(
+    prepared: Path, tmp_path: Path, metadata: str
+) -> None:
+    model = _archive(tmp_path / "model", metadata=metadata)
+    with pytest.raises(StepError, match=r"metadata\.json"):
+        _evaluate(prepared, tmp_path, model)
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("broken", "sentence"),
     [
@@ -254,3 +284,6 @@ def test_a_model_that_was_trained_is_evaluated_through_the_code_in_its_archive(
     assert report["binary_classification_metrics"]["accuracy"]["value"] > 0.9
     # The validation accuracy that training saw is the one that the served code has.
     assert metadata["validation"]["accuracy"] > 0.9
+    calibration = report["calibration"]
+    assert calibration["temperature"] == metadata["temperature"]
+    assert calibration["before"]["ece"] > calibration["ece"], "after twelve epochs it is too modest"

@@ -130,6 +130,13 @@ def test_calibration_compares_confidence_and_accuracy_bin_by_bin() -> None:
     assert [(row["from"], row["images"]) for row in bins] == [(0.5, 1), (0.9, 3)]
 
 
+def test_without_its_temperature_a_score_is_that_of_the_logits_alone() -> None:
+    logits = np.array([-3.0, 0.0, 0.4, 900.0])
+    scores = 1 / (1 + np.exp(-logits / 0.5))
+    before = metrics.uncalibrated(scores, 0.5)
+    np.testing.assert_allclose(before, 1 / (1 + np.exp(-logits)), rtol=1e-9)
+
+
 def test_a_certain_and_wrong_answer_has_a_finite_loss() -> None:
     report = metrics.calibration(np.array([0, 1]), np.array([1.0, 1.0]))
     assert isinstance(report["nll"], float)
@@ -143,6 +150,22 @@ def test_the_threshold_is_the_smallest_confidence_that_keeps_the_precision() -> 
     assert metrics.choose_threshold(labels, scores, wanted=0.80, minimum=0.8) == (0.8, True)
     at = metrics.at_threshold(labels, scores, 0.86)
     assert at == {"precision": 1.0, "coverage": 0.6, "images": 3}
+
+
+def test_the_threshold_is_never_below_the_configured_one() -> None:
+    random = np.random.default_rng(0)
+    for _ in range(50):
+        labels = random.integers(0, 2, 30)
+        scores = np.clip(labels * 0.6 + 0.2 + random.normal(0, 0.25, 30), 0, 1)
+        value, met = metrics.choose_threshold(labels, scores, wanted=0.9, minimum=0.7)
+        assert value >= 0.7
+        precision = metrics.at_threshold(labels, scores, value)["precision"]
+        assert met == (precision is not None and precision >= 0.9)
+        confidence = np.maximum(scores, 1 - scores)
+        for smaller in [0.7, *confidence[(confidence > 0.7) & (confidence < value)]]:
+            if met and smaller < value:
+                below = metrics.at_threshold(labels, scores, float(smaller))["precision"]
+                assert below is None or below < 0.9, "a smaller one would have done"
 
 
 def test_an_unreachable_precision_takes_the_best_there_is_and_says_so() -> None:

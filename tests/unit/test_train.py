@@ -21,6 +21,7 @@ from steps.train.__main__ import main
 from steps.train.calibration import fit_temperature
 from steps.train.checkpoint import Checkpoints
 from steps.train.loop import Hyperparameters
+from steps.train.machines import Machines
 from steps.train.network import Network
 from steps.train.optimiser import Muon, orthogonal
 from tests import archives
@@ -82,32 +83,39 @@ def test_a_run_that_is_interrupted_and_resumed_ends_in_the_same_weights(
     prepared: Path, tmp_path: Path
 ) -> None:
     torch.set_num_threads(1)
-    parameters = Hyperparameters(
-        epochs=4,
-        batch_size=9,
-        seed=0,
-        muon_learning_rate=0.2,
-        muon_momentum=0.6,
-        learning_rate=0.1,
-        momentum=0.9,
-        weight_decay=5e-4,
-        warm_up=0.15,
-        label_smoothing=0.1,
-        colour=0.4,
-        shift=0.08,
-        grey=0.1,
-        square=8,
-    )
+    parameters = Hyperparameters(epochs=4, batch_size=9, patience=3)
     training = data.load(prepared / "train", prepared / "dataset/train.lst")
     validation = data.load(prepared / "validation", prepared / "dataset/validation.lst")
-    whole, _ = training_loop.train(parameters, training, validation, None, lambda: False)
+    here = Machines(torch.device("cpu"))
+    images = (training, validation, here)
+    whole, _ = training_loop.train(parameters, *images)
     checkpoints = Checkpoints(tmp_path, 5, "some data")
     for epoch in (1, 2):
         with pytest.raises(Stopped, match=f"after epoch {epoch}; a checkpoint is in"):
-            training_loop.train(parameters, training, validation, checkpoints, lambda: True)
-    resumed, _ = training_loop.train(parameters, training, validation, checkpoints, lambda: False)
+            training_loop.train(parameters, *images, checkpoints, lambda: True)
+    resumed, _ = training_loop.train(parameters, *images, checkpoints)
     for name, weight in whole.state_dict().items():
         assert torch.equal(weight, resumed.state_dict()[name]), name
+
+
+def test_with_patience_it_stops_early_and_keeps_the_best_epoch(
+    prepared: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    training = data.load(prepared / "train", prepared / "dataset/train.lst")
+    validation = data.load(prepared / "validation", prepared / "dataset/validation.lst")
+    upside_down = validation._replace(labels=1 - validation.labels)  # the loss soon only rises
+    parameters = Hyperparameters(epochs=40, batch_size=9, patience=3, precision="float32")
+    images = (training, upside_down, Machines(torch.device("cpu")))
+    checkpoints = Checkpoints(tmp_path, 5, "some data")
+    network, result = training_loop.train(parameters, *images, checkpoints)
+    losses = [float(x) for x in re.findall(r"validation_loss=(\S+)", capsys.readouterr().out)]
+    assert len(losses) < 40
+    assert min(losses) == losses[-4], "three epochs without a better one"
+    assert result.loss == pytest.approx(min(losses), abs=1e-4)
+    again, _ = training_loop.train(parameters, *images, checkpoints)
+    assert "epoch=" not in capsys.readouterr().out, "it had ended"
+    for name, weight in network.state_dict().items():
+        assert torch.equal(weight, again.state_dict()[name]), name
 
 
 def test_each_epoch_draws_other_augmentations(
@@ -183,6 +191,8 @@ def test_the_archive_holds_weights_metadata_and_code(prepared: Path, tmp_path: P
     assert metadata["hyperparameters"]["seed"] == 0
     assert 0 <= metadata["validation"]["accuracy"] <= 1
     assert metadata["versions"]["torch"] == torch.__version__
+    assert metadata["trained_on"]["processes"] == 1
+    assert metadata["trained_on"]["arithmetic"] in ("torch.bfloat16", "torch.float32")
     state = torch.load(tmp_path / "model/model.pt", weights_only=True)
     Network().load_state_dict(state)
 
@@ -200,6 +210,7 @@ def test_simple_images_are_learned(prepared: Path, tmp_path: Path) -> None:
         ("--batch-size 1", "--batch-size 1 is out of range: 2 to 4096"),
         ("--learning-rate -1", "--learning-rate -1 is out of range: 1e-06 to 10"),
         ("--momentum inf", "--momentum inf is out of range: 0 to 0.999"),
+        ("--patience -1", "--patience -1 is out of range: 0 to 1000"),
         ("--square 33", "--square 33 is out of range: 0 to 32"),
         ("--momemtum 0.5", "unrecognized arguments: --momemtum 0.5"),
     ],
