@@ -1,6 +1,6 @@
 """A model archive behind LitServe; runs in an environment of its own (`peers/litserve.txt`).
 
-    python benchmarks/litserve_server.py MODEL_FOLDER PORT WORKERS API_SERVERS
+    python benchmarks/litserve_server.py MODEL_FOLDER PORT WORKERS API_SERVERS BATCH DELAY_MS
 
 POST /predict takes the image's bytes as they are, as the endpoint does, not in JSON or a form,
 which would cost LitServe time that the others do not spend.
@@ -13,7 +13,8 @@ import litserve  # type: ignore[import-not-found]  # in the peer's environment o
 import torch
 from fastapi import Body, Response
 
-FOLDER, PORT, WORKERS, API_SERVERS = sys.argv[1], *map(int, sys.argv[2:5])
+FOLDER = sys.argv[1]
+PORT, WORKERS, API_SERVERS, BATCH, DELAY_MS = map(int, sys.argv[2:7])
 Image = Annotated[bytes, Body(media_type="image/png")]
 
 
@@ -31,6 +32,12 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # untyped here
     def decode_request(self, request: Image) -> Any:
         return self._handlers.input_fn(request, "image/png")
 
+    def batch(self, inputs: Any) -> Any:
+        return torch.cat(list(inputs))
+
+    def unbatch(self, output: Any) -> Any:
+        return output.split(1)
+
     def predict(self, x: Any) -> Any:
         return self._handlers.predict_fn(x, self._model)
 
@@ -40,7 +47,8 @@ class Api(litserve.LitAPI):  # type: ignore[misc]  # untyped here
 
 
 if __name__ == "__main__":
-    server = litserve.LitServer(Api(), accelerator="cpu", workers_per_device=WORKERS)
+    api = Api(max_batch_size=BATCH, batch_timeout=DELAY_MS / 1000 if BATCH > 1 else 0.0)
+    server = litserve.LitServer(api, accelerator="cpu", workers_per_device=WORKERS)
     server.run(
         host="127.0.0.1",
         port=PORT,

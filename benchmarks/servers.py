@@ -3,10 +3,16 @@
 `endpoint` is ours: InvokeEndpoint of the deployed endpoint, signed, with data capture. `torchserve`
 and `litserve` start the peers with a worker of one thread for each core, no line in the log for a
 request and no metrics of the machine; LitServe with as many API servers as workers, its default
-(on two cores one worker, or one API server, was no faster). Nobody puts requests into batches.
+(on two cores one worker, or one API server, was no faster).
+
+The archive's program passes requests together that wait at the same time in one process, as they do
+in our model server. The peers' workers take one request at a time; so each peer is measured with
+its own batching too, with as many images in a batch and the shortest wait that its settings allow
+for, and the faster of the two counts.
 """
 
 import contextlib
+import json
 import os
 import shutil
 import signal
@@ -28,6 +34,8 @@ from benchmarks.load import Client, Target, request
 HERE = Path(__file__).parent
 WORKERS = os.cpu_count() or 1
 API_SERVERS = WORKERS  # LitServe's processes in front of the workers; its default
+BATCH = 8  # images at most, as in the archive's own passes
+_BATCH_DELAY = 1  # milliseconds that a peer waits for a batch to fill
 _START_SECONDS = 120.0
 _PNG = {"Content-Type": "image/png"}
 _QUIET = """<Configuration status="ERROR"><Appenders><Console name="out"/></Appenders>
@@ -51,7 +59,9 @@ def endpoint(place: Deployed, images: Sequence[bytes]) -> Target:
 
 
 @contextlib.contextmanager
-def torchserve(archive: Path, folder: Path, images: Sequence[bytes]) -> Iterator[Target | None]:
+def torchserve(
+    archive: Path, folder: Path, images: Sequence[bytes], batch: int = 1
+) -> Iterator[Target | None]:
     """TorchServe; None where it or `java` is missing."""
     python = peers.python("torchserve") if shutil.which("java") else None
     if not shutil.which("java"):
@@ -66,18 +76,32 @@ def torchserve(archive: Path, folder: Path, images: Sequence[bytes]) -> Iterator
     archiver = [str(python.with_name("torch-model-archiver")), *pack]
     subprocess.run([*archiver, "--extra-files", "model.tar.gz"], cwd=folder, check=True)
     port = _free_port()
-    (folder / "config.properties").write_text(_torchserve_settings(port))
+    (folder / "config.properties").write_text(_torchserve_settings(port, batch))
     (folder / "quiet.xml").write_text(_QUIET)
     command = [str(python.with_name("torchserve")), "--start", "--foreground", "--ncs"]
     command += ["--ts-config", "config.properties", "--log-config", "quiet.xml"]
     command += ["--model-store", ".", "--models", "scones=scones.mar"]
     requests = [request("/predictions/scones", _PNG, image) for image in images]
     with _running("torchserve", command, python, folder) as process:
-        yield _ready(Target("torchserve", port, requests), process, folder)
+        yield _ready(Target(_named("torchserve", batch), port, requests), process, folder)
 
 
-def _torchserve_settings(port: int) -> str:
+def _named(name: str, batch: int) -> str:
+    return name if batch == 1 else f"{name} x{batch}"
+
+
+def _torchserve_settings(port: int, batch: int) -> str:
+    model = {
+        "defaultVersion": True,
+        "marName": "scones.mar",
+        "minWorkers": WORKERS,
+        "maxWorkers": WORKERS,
+        "batchSize": batch,
+        "maxBatchDelay": _BATCH_DELAY,
+        "responseTimeout": 120,
+    }
     settings = {
+        "models": json.dumps({"scones": {"1": model}}),
         "inference_address": f"http://127.0.0.1:{port}",
         **{f"{n}_address": f"http://127.0.0.1:{_free_port()}" for n in ("management", "metrics")},
         **{f"grpc_{n}_port": _free_port() for n in ("inference", "management")},
@@ -89,7 +113,9 @@ def _torchserve_settings(port: int) -> str:
 
 
 @contextlib.contextmanager
-def litserve(archive: Path, folder: Path, images: Sequence[bytes]) -> Iterator[Target | None]:
+def litserve(
+    archive: Path, folder: Path, images: Sequence[bytes], batch: int = 1
+) -> Iterator[Target | None]:
     """LitServe; None where it is missing."""
     python = peers.python("litserve")
     if python is None:
@@ -98,10 +124,11 @@ def litserve(archive: Path, folder: Path, images: Sequence[bytes]) -> Iterator[T
     model = unpacked(archive, folder)
     port = _free_port()
     program = str(HERE / "litserve_server.py")
-    command = [str(python), program, str(model), str(port), str(WORKERS), str(API_SERVERS)]
+    numbers = (port, WORKERS, API_SERVERS, batch, _BATCH_DELAY)
+    command = [str(python), program, str(model), *map(str, numbers)]
     requests = [request("/predict", _PNG, image) for image in images]
     with _running("litserve", command, python, folder) as process:
-        yield _ready(Target("litserve", port, requests), process, folder)
+        yield _ready(Target(_named("litserve", batch), port, requests), process, folder)
 
 
 def unpacked(archive: Path, folder: Path) -> Path:

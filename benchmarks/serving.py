@@ -1,9 +1,10 @@
 """How fast the endpoint answers, beside TorchServe and LitServe with the same model archive.
 
-The three serve at the same time and are asked in turn, round after round, with the same PNGs by the
-same client, so that a busy machine is busy for all of them; one image a request, no batches. In
-each round the archive's own time in a process with nothing else is measured as well (decoding,
-network, encoding; with the number of threads that is best for it). Figures are medians of rounds.
+All serve at the same time and are asked in turn, round after round, with the same PNGs by the same
+client, so that a busy machine is busy for all of them; one image a request. Each peer serves twice,
+with and without its own batching (`servers` says why), and the fastest counts. In each round the
+archive's own time in a process with nothing else is measured as well (decoding, network, encoding;
+with the number of threads that is best for it). Figures are medians of rounds.
 """
 
 import argparse
@@ -34,8 +35,9 @@ def measure(place: Deployed, rounds: int = 5, seconds: float = 3.0) -> dict[str,
         folder = Path(temporary)
         with contextlib.ExitStack() as stack:
             others = [
-                stack.enter_context(serve(place.archive, folder / name, images))
+                stack.enter_context(serve(place.archive, folder / f"{name}{batch}", images, batch))
                 for name, serve in (("ts", servers.torchserve), ("ls", servers.litserve))
+                for batch in (1, servers.BATCH)
             ]
             found = [servers.endpoint(place, images), *(t for t in others if t is not None)]
             model = servers.unpacked(place.archive, folder)
@@ -83,10 +85,10 @@ def _report(alone: Sequence[float], results: dict[str, Figures]) -> dict[str, An
     own = statistics.median(alone)
     columns = list(results["endpoint"])
     print("\none image a request: milliseconds with one client, requests a second with several")
-    print(f"{'server':<12}" + "".join(f"{name:>10}" for name in columns))
+    print(f"{'server':<15}" + "".join(f"{name:>10}" for name in columns))
     for name, values in results.items():
-        print(f"{name:<12}" + "".join(f"{values[column]:>10.1f}" for column in columns))
-    print(f"{'in process':<12}{own:>10.1f}")
+        print(f"{name:<15}" + "".join(f"{values[column]:>10.1f}" for column in columns))
+    print(f"{'in process':<15}{own:>10.1f}")
     figures: dict[str, Any] = {"in_process_ms": own, **results}
     figures["endpoint_over_in_process"] = results["endpoint"]["p50_ms"] / own
     print(f"endpoint over in process, medians: {figures['endpoint_over_in_process']:.2f}")

@@ -1,13 +1,15 @@
 """The handler that TorchServe calls: the model archive's own four functions.
 
-Goes into the `.mar` file together with `model.tar.gz`; runs in the peer's environment. The batch
-size is 1, as every request is an image of its own.
+Goes into the `.mar` file together with `model.tar.gz`; runs in the peer's environment. A batch is
+one call of `predict_fn`.
 """
 
 import sys
 import tarfile
 from pathlib import Path
 from typing import Any
+
+import torch
 
 
 class Handler:
@@ -25,9 +27,7 @@ class Handler:
         self._model = inference.model_fn(str(unpacked))
 
     def handle(self, data: list[Any], context: Any) -> list[str]:
-        answers = []
-        for row in data:
-            images = self._handlers.input_fn(bytes(row.get("body") or row["data"]), "image/png")
-            prediction = self._handlers.predict_fn(images, self._model)
-            answers.append(self._handlers.output_fn(prediction, "application/json"))
-        return answers
+        bodies = [bytes(row.get("body") or row["data"]) for row in data]
+        images = [self._handlers.input_fn(body, "image/png") for body in bodies]
+        predictions = self._handlers.predict_fn(torch.cat(images), self._model)
+        return [self._handlers.output_fn(p, "application/json") for p in predictions.split(1)]

@@ -88,6 +88,11 @@ class Together:
             raise told
         return told
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for the next pass."""
+        return len(self._waiting)
+
     def _lead(self) -> None:
         """A pass for those who wait, the caller first; then somebody else's turn."""
         with self._lock:

@@ -1,5 +1,7 @@
 """Approve a version, and it serves: through the command line, read from the outside."""
 
+import base64
+import io
 import json
 from pathlib import Path
 from typing import Any
@@ -60,6 +62,33 @@ def test_files_with_odd_names_are_classified_and_no_image_is_an_error_of_its_own
     by_name = {Path(answer["image"]).name.split("-", 1)[1]: answer for answer in command.json}
     assert by_name[photo.name]["verdict"] in ("sure", "low confidence")
     assert by_name["text.png"]["error"] == "NotAnImage"
+
+
+def test_the_endpoint_is_measured_with_ever_more_clients_within_the_limit(serving: User) -> None:
+    arguments = ("benchmark", "endpoint", "--clients", "1,4", "--seconds", "1", "--limit", "200")
+    measured = serving.run(*arguments, "--json").json
+    assert (measured["endpoint"], measured["version"]) == ("scones-local", 1)
+    assert 0 < sum(level["requests"] for level in measured["levels"]) <= 200
+    for level in measured["levels"]:
+        assert level["errors"] == {}
+        assert 0 < level["p50_ms"] <= level["p90_ms"] <= level["p99_ms"]
+        assert level["per_second"] > 0
+    shown = serving.ok(*arguments)
+    assert "at most 200 requests in all" in shown
+    assert shown.splitlines()[-1].split()[-1] == "none"  # the table's last column: errors
+
+
+def test_several_images_in_one_request_are_answered_with_a_line_each(serving: User) -> None:
+    picture = io.BytesIO()
+    Image.new("RGB", (40, 30), (40, 90, 160)).save(picture, "PNG")
+    line = json.dumps({"image": base64.b64encode(picture.getvalue()).decode()})
+    answer = serving.client("sagemaker-runtime").invoke_endpoint(
+        EndpointName="scones-local", ContentType="application/jsonlines", Body=f"{line}\n{line}\n"
+    )
+    assert answer["ContentType"] == "application/jsonlines"
+    first, second = map(json.loads, answer["Body"].read().splitlines())
+    assert first == pytest.approx(second)
+    assert sum(first) == pytest.approx(1)
 
 
 def test_the_approval_event_twice_deploys_once(serving: User) -> None:

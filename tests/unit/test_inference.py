@@ -1,5 +1,6 @@
 """The handlers of the endpoint: what they accept, what they refuse, what they answer."""
 
+import base64
 import io
 import json
 import struct
@@ -136,7 +137,7 @@ def test_the_answer_is_two_probabilities_that_add_up_to_one(
 ) -> None:
     model = inference.model_fn(str(model_dir))
     prediction = inference.predict_fn(inference.input_fn(_encoded(photo), "image/png"), model)
-    answer = json.loads(inference.output_fn(prediction, "application/json"))
+    answer = json.loads(_one(prediction))
     assert len(answer) == 2
     assert sum(answer) == pytest.approx(1)
     network = Network().eval()
@@ -145,6 +146,63 @@ def test_the_answer_is_two_probabilities_that_add_up_to_one(
     with torch.no_grad():
         logits = (network(pixels) + network(pixels.flip(3))) / 2 / 0.5
     np.testing.assert_allclose(answer, logits.softmax(1)[0].numpy(), rtol=1e-5)
+
+
+def _lines(*images: bytes) -> bytes:
+    return b"".join(
+        json.dumps({"image": base64.b64encode(image).decode()}).encode() + b"\n" for image in images
+    )
+
+
+def test_several_images_in_a_request_get_a_line_each_as_each_gets_alone(model_dir: Path) -> None:
+    model = inference.model_fn(str(model_dir))
+    images = [_encoded(Image.new("RGB", (32, 32), (20 * n, 90, 160))) for n in range(11)]
+    prediction = inference.predict_fn(inference.input_fn(_lines(*images), inference.LINES), model)
+    answer, kind = inference.output_fn(prediction, "*/*")
+    assert kind == "application/jsonlines"
+    found = [json.loads(line) for line in answer.split("\n")]
+    alone = [
+        json.loads(_one(inference.predict_fn(inference.input_fn(i, "image/png"), model)))
+        for i in images
+    ]
+    np.testing.assert_allclose(found, alone, rtol=1e-5, atol=1e-6)
+
+
+def _one(prediction: torch.Tensor) -> str:
+    answer = inference.output_fn(prediction, "application/json")
+    assert isinstance(answer, str)
+    return answer
+
+
+def test_a_single_line_is_answered_as_a_single_image(model_dir: Path, photo: Image.Image) -> None:
+    model = inference.model_fn(str(model_dir))
+    lines, image = _lines(_encoded(photo)), _encoded(photo)
+    of_line = inference.predict_fn(inference.input_fn(lines, inference.LINES), model)
+    of_image = inference.predict_fn(inference.input_fn(image, "image/png"), model)
+    assert _one(of_line) == _one(of_image)
+
+
+@pytest.mark.parametrize(
+    ("line", "sentence"),
+    [
+        (b"not json", "line 2: a line must be"),
+        (b'{"picture": "x"}', "line 2: a line must be"),
+        (b'{"image": "%%%"}', "line 2: a line must be"),
+        (b'{"image": 7}', "line 2: a line must be"),
+        (b'["image"]', "line 2: a line must be"),
+        (b'{"image": "aGVsbG8="}', "line 2: the body is not a whole PNG or JPEG"),
+    ],
+)
+def test_a_line_that_is_no_image_is_refused_by_its_number(
+    photo: Image.Image, line: bytes, sentence: str
+) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        inference.input_fn(_lines(_encoded(photo)) + line, inference.LINES)
+
+
+def test_lines_without_an_image_are_refused() -> None:
+    with pytest.raises(ValueError, match="no line with an image"):
+        inference.input_fn(b"\n \n", inference.LINES)
 
 
 def test_an_image_and_its_mirror_image_get_the_same_answer(
