@@ -60,6 +60,7 @@ setup(
             "awscli>=1.44",
             "cfn-lint>=1.40",
             "hypothesis>=6.150",
+            "jsonschema>=4.20",
             "mypy>=1.18",
             "pandas>=2.2",
             "pytest>=8",
@@ -70,6 +71,9 @@ setup(
             "types-requests",
         ],
     },
-    package_data={"monitoring.report": ["template.html"]},
+    package_data={
+        "monitoring.report": ["template.html", "macros.html", "look.css"],
+        "monitoring.card": ["template.html"],
+    },
     entry_points={"console_scripts": ["scones=scones.__main__:main"]},
 )

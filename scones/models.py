@@ -6,6 +6,7 @@ import click
 
 from pipelines import registry
 from pipelines.resources import of_stack
+from scones.card import card
 from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
 from scones.connection import Connection
 from scones.deployments import await_deployment
@@ -16,7 +17,10 @@ CLOCKS_DIFFER = timedelta(seconds=2)  # this machine's and the service's
 
 @click.group()
 def models() -> None:
-    """The model registry: list, show, approve, reject."""
+    """The model registry: list, show, approve, reject, card."""
+
+
+models.add_command(card)
 
 
 @models.command("list")

@@ -17,8 +17,11 @@ from monitoring.report.reliability import Reliability, wilson
 from monitoring.report.style import Theme, foot, percent_axis, quiet_grid, remark, sheet
 
 
-def calibration(given: ReportInput, found: Reliability, theme: Theme) -> Figure:
-    """The reliability plot: were the answers right as often as they were sure?"""
+def calibration(
+    given: ReportInput, found: Reliability, theme: Theme, seen: str = "this window"
+) -> Figure:
+    """The reliability plot: were the answers right as often as they were sure? `seen` names them
+    in the legend."""
     figure = sheet(4.4)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1))
     top.plot([0.5, 1], [0.5, 1], color=theme.quiet, lw=1, ls=(0, (4, 2)), label="as sure as right")
@@ -27,7 +30,7 @@ def calibration(given: ReportInput, found: Reliability, theme: Theme) -> Figure:
         xs, ys = [row["confidence"] for row in bins], [row["accuracy"] for row in bins]
         label = "at evaluation" if dataset == given.dataset_name else f"on {plain(dataset, 30)}"
         top.plot(xs, ys, "s", ms=6, mfc="none", mec=theme.quiet, label=label)
-    _shares_right(top, found, theme)
+    _shares_right(top, found, theme, seen)
     top.legend(
         loc="lower left",
         bbox_to_anchor=(-0.02, 1.0),
@@ -44,7 +47,7 @@ def calibration(given: ReportInput, found: Reliability, theme: Theme) -> Figure:
     return figure
 
 
-def _shares_right(axes: Axes, found: Reliability, theme: Theme) -> None:
+def _shares_right(axes: Axes, found: Reliability, theme: Theme, seen: str) -> None:
     confidence, accuracy, counts = (
         np.array([row[key] for row in found.bins]) for key in ("confidence", "accuracy", "images")
     )
@@ -59,7 +62,7 @@ def _shares_right(axes: Axes, found: Reliability, theme: Theme) -> None:
         lw=1.4,
         capsize=3,
         color=theme.traffic,
-        label="this window, 95 % interval",
+        label=f"{seen}, 95 % interval",
     )
     axes.set_ylim(max(-0.04, min(0.46, float(bounds.min()) - 0.04)), 1.04)
     axes.set_ylabel("right")

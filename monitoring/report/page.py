@@ -1,14 +1,10 @@
 """Puts the report together: `report.html`, which needs no other file, and `figures/*.png`."""
 
-import base64
 import os
 import tempfile
 from collections.abc import Mapping
-from importlib import resources
 from pathlib import Path
 from typing import Any
-
-import jinja2
 
 from monitoring.report import looked, pictures, summary
 from monitoring.report.difference import between_classes
@@ -17,6 +13,7 @@ from monitoring.report.figures import names
 from monitoring.report.observations import Answers, Observation, ReportInput, answers, plain
 from monitoring.report.pictures import Picture
 from monitoring.report.reliability import reliability
+from monitoring.report.templates import data_uri, template
 from monitoring.report.thumbnails import decode, least_sure, missing, png
 from monitoring.report.violations import in_words
 
@@ -61,7 +58,7 @@ def compose(given: ReportInput) -> tuple[str, list[Picture]]:
     drawn = pictures.of_answers(given, seen, tested, found)
     panels, remarks = pictures.of_features(compared, wrong)
     sheet = pictures.contact_sheet(given, unsure)
-    html = _template().render(
+    html = template("report/template.html").render(
         endpoint=plain(given.endpoint_name, 63),
         window=summary.window(given),
         state=summary.state(given, wrong),
@@ -116,17 +113,3 @@ def _thumbnail(one: Observation, given: ReportInput) -> Mapping[str, Any]:
         "wrong": one.label in given.classes and one.label != one.predicted_class,
         "id": plain(one.inference_id, 80),
     }
-
-
-def data_uri(content: bytes) -> str:
-    """A PNG as an address that needs no other file."""
-    return "data:image/png;base64," + base64.b64encode(content).decode("ascii")
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters["uri"] = data_uri
-    source = resources.files(__package__).joinpath("template.html").read_text("utf-8")
-    return environment.from_string(source)
