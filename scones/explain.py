@@ -93,6 +93,8 @@ def look(
     connection: Connection, package: ModelPackage, pictures: Sequence[Image.Image], places: int
 ) -> list[Occlusion]:
     """An occlusion map a picture, by a registered version. Raises StepError."""
+    if not pictures:
+        return []
     with tempfile.TemporaryDirectory(prefix="explain-") as temporary:
         folder = Path(temporary)
         archive = folder / model_archive.NAME

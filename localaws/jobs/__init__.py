@@ -12,7 +12,8 @@ each:
 
 `runner` keeps the jobs that run, one thread each; `records` and `checks` are what both kinds of job
 share in the API: names, states, lists, waiting, rules. `images` says which program stands for a
-container image, `environment` which variables it starts with. Nothing here knows HTTP; S3 and Logs
+container image, `script_mode` what a framework's training image does without an entrypoint, and
+`environment` which variables a program starts with. Nothing here knows HTTP; S3 and Logs
 are reached in-process, because a job with ten thousand small inputs should spend its time on the
 job.
 """

@@ -103,7 +103,8 @@ class Images:
         if not start:
             raise ValidationError(
                 f"localaws runs {image} with {program.name}, which does not know the image's own "
-                "entrypoint: give one in the request (ContainerEntrypoint)."
+                "entrypoint: give one in the request (ContainerEntrypoint), or to train in script "
+                "mode the hyperparameters sagemaker_program and sagemaker_submit_directory."
             )
         return [*start, *arguments]
 

@@ -166,13 +166,15 @@ class TuningJobs:
             if self._record(name)["HyperParameterTuningJobStatus"] != "InProgress":
                 return {}
             self._change(name, HyperParameterTuningJobStatus="Stopping")
-        self._searches[name].stop()
+        if search := self._searches.get(name):
+            search.stop()
         return {}
 
     def wait(self, name: str, timeout: float | None = None) -> Response:
         """Describe, once the job is over. TimeoutError after `timeout` seconds."""
         running = self._record(name)["HyperParameterTuningJobStatus"] not in _ENDED
-        if running and not self._searches[name].over.wait(timeout):
+        search = self._searches.get(name)  # none: it has ended since
+        if running and search and not search.over.wait(timeout):
             raise TimeoutError(f"tuning job {name} still runs after {timeout} seconds")
         return self.describe_hyper_parameter_tuning_job({"HyperParameterTuningJobName": name})
 
@@ -188,7 +190,7 @@ class TuningJobs:
                 self._end(record["HyperParameterTuningJobName"], End("Failed", SERVER_STOPPED))
 
     def shutdown(self) -> None:
-        for search in self._searches.values():
+        for search in list(self._searches.values()):
             search.abandon()
 
     def _check(self, request: Request, plan: Plan) -> None:
@@ -256,6 +258,7 @@ class TuningJobs:
             HyperParameterTuningEndTime=self._context.now(),
             **reason,
         )
+        self._searches.pop(name, None)
 
     def _change(self, name: str, **changes: Any) -> None:
         with self._store.transaction():

@@ -101,8 +101,9 @@ class Search:
             while (number := self._take()) is not None:
                 self._run(number)
         except Exception as error:  # a bug of ours must end the tuning job, or nobody hears of it
-            _LOG.exception("a trial")
-            self._finish(End(FAILED, f"InternalServerError: {error!r}"))
+            if not self._abandoned:  # while the server goes down, the store may be closed
+                _LOG.exception("a trial")
+                self._finish(End(FAILED, f"InternalServerError: {error!r}"))
         with self._lock:
             self._workers -= 1
             last = self._workers == 0

@@ -115,6 +115,40 @@ def test_the_package_carries_where_it_comes_from(user: User, small_archive: Path
     assert user.client("s3").head_object(Bucket=bucket, Key=key)["ContentLength"] > 0
 
 
+def test_the_best_trial_is_registered_and_can_be_explained_and_has_a_card(
+    user: User, small_archive: Path, tmp_path: Path
+) -> None:
+    url = stage(user, small_archive)
+    steps = run(user, url, "--tune", "-p", "Trials=2")
+    tuning = steps["Tune"]["job_arn"].rpartition("/")[2]
+    sagemaker = user.client("sagemaker")
+    job = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=tuning)
+    assert job["TrainingJobStatusCounters"]["Completed"] == 2
+    best = job["BestTrainingJob"]["TrainingJobName"]
+    arn = steps["Register"]["model_package_arn"]
+    package = sagemaker.describe_model_package(ModelPackageName=arn)
+    (container,) = package["InferenceSpecification"]["Containers"]
+    assert container["ModelDataUrl"].endswith(f"/{best}/output/model.tar.gz")
+
+    version = arn.rpartition("/")[2]
+    page = Path(user.ok("models", "card", version, "--out", str(tmp_path)).strip())
+    assert best in page.read_text("utf-8")
+    card = json.loads((tmp_path / "card.json").read_text("utf-8"))
+    assert card["model_overview"]["model_version"] == int(version)
+
+    bucket, _, prefix = (
+        package["CustomerMetadataProperties"]["test_images_url"]
+        .removeprefix("s3://")
+        .partition("/")
+    )
+    listed = user.client("s3").list_objects_v2(Bucket=bucket, Prefix=prefix, MaxKeys=1)
+    image = f"s3://{bucket}/{listed['Contents'][0]['Key']}"
+    explained = user.run("explain", image, "--version", version, "--out", str(tmp_path), "--json")
+    assert explained.exit_code == 0, explained.err
+    assert 0.5 <= explained.json["confidence"] <= 1
+    assert Path(explained.json["picture"]).read_bytes().startswith(b"\x89PNG")
+
+
 def definition_of(user: User, settings: Settings, monkeypatch: pytest.MonkeyPatch) -> str:
     for name, value in user.aws_environment().items():
         if name.startswith(("AWS_", "SAGEMAKER_")):

@@ -183,7 +183,7 @@ REFUSED = {
     "an image without a stand-in": (
         _with(AppSpecification={"ImageUri": "public.ecr.aws/x/y:1", "ContainerEntrypoint": ["a"]}),
         ValidationError,
-        "no program for image public.ecr.aws/x/y:1; known are pytorch-inference",
+        "no program for image public.ecr.aws/x/y:1; known are image-classification, pytorch",
     ),
     "an image whose entrypoint is inside": (
         _with(AppSpecification={"ImageUri": IMAGE}),

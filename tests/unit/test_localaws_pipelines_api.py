@@ -47,8 +47,8 @@ def test_a_bad_definition_is_refused_in_the_services_words(aws: Fixture) -> None
 
 
 def test_a_step_type_that_only_aws_runs_is_refused_by_name(aws: Fixture) -> None:
-    with pytest.raises(NotImplementedHere, match="steps of type Transform"):
-        aws.create({"Name": "Score", "Type": "Transform", "Arguments": {}})
+    with pytest.raises(NotImplementedHere, match="steps of type QualityCheck"):
+        aws.create({"Name": "Score", "Type": "QualityCheck", "Arguments": {}})
 
 
 def test_a_taken_name_is_refused_in_the_words_that_the_sdk_looks_for(aws: Fixture) -> None:

@@ -385,11 +385,11 @@ class GivesWay:
 
 
 def test_a_record_is_written_whole_while_another_thread_adds_to_it() -> None:
-    parts: dict[int, Any] = {number: GivesWay() for number in range(100)}
+    parts: dict[int, Any] = {number: GivesWay() for number in range(10)}
     done = threading.Event()
 
     def add() -> None:
-        for number in range(100, 100_000):
+        for number in range(10, 100_000):
             if done.is_set():
                 return
             parts[number] = "part"

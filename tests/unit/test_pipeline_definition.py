@@ -149,7 +149,7 @@ def test_what_can_be_seen_to_fail_is_refused_and_named(body: Any, words: str) ->
 
 
 def test_a_step_type_that_it_does_not_know_inside_out_is_left_to_aws() -> None:
-    _check(definition({"Name": "Score", "Type": "Transform", "Arguments": {}}))
+    _check(definition({"Name": "Score", "Type": "QualityCheck", "Arguments": {}}))
 
 
 def test_every_problem_is_told_at_once() -> None:

@@ -75,6 +75,7 @@ def test_the_record_says_what_was_read_and_how_it_was_divided(
             "validation": {"bicycle": 3, "motorcycle": 3},
             "test": {"bicycle": 12, "motorcycle": 12},
         },
+        "images": {"train": 54, "validation": 6, "test": 24},
         "validation_share": 0.1,
         "seed": 0,
         "set_aside": [],

@@ -105,6 +105,7 @@ def test_new_images_join_train_with_their_provenance_and_nothing_else_changes(
     assert found["images"][0]["label_url"].endswith("00-00-x.jsonl")
     for name in ("bicycle", "motorcycle"):
         before["counts"]["train"][name] += 1
+    before["images"]["train"] += 2
     assert after == before
     old, added = contents(tmp_path / "a"), contents(tmp_path / "b")
     names = {image["filename"] for image in found["images"]}

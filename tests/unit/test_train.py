@@ -178,6 +178,7 @@ def test_the_archive_holds_weights_metadata_and_code(prepared: Path, tmp_path: P
         "code/inference.py",
         "code/steps/__init__.py",
         "code/steps/train/__init__.py",
+        "code/steps/train/forward.py",
         "code/steps/train/network.py",
         "code/steps/train/picture.py",
         "metadata.json",
