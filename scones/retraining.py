@@ -119,7 +119,7 @@ def _why(action: Json, connection: Connection) -> str:
         said = [_last_words(build["logs"], connection) for build in builds if _failed(build)]
         if any(said):
             return said[0]
-    return str(result.get("errorDetails", {}).get("message", ""))
+    return f"{action['stageName']}: {result.get('errorDetails', {}).get('message', 'no reason')}"
 
 
 def _failed(build: Json) -> bool:
@@ -129,9 +129,14 @@ def _failed(build: Json) -> bool:
 
 def _last_words(logs: Json, connection: Connection) -> str:
     """The last sentence that a command of ours wrote into a build's log; empty if none did."""
-    events = connection.client("logs").get_log_events(
-        logGroupName=logs["groupName"], logStreamName=logs["streamName"], limit=_LINES
-    )["events"]
+    try:
+        events = connection.client("logs").get_log_events(
+            logGroupName=logs["groupName"], logStreamName=logs["streamName"], limit=_LINES
+        )["events"]
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "ResourceNotFoundException":
+            raise
+        return ""  # it failed before its first command
     lines = [event["message"].rstrip() for event in events]
     return next((x.removeprefix(_SAYS) for x in reversed(lines) if x.startswith(_SAYS)), "")
 

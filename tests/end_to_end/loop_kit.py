@@ -25,7 +25,7 @@ from tests.hosting_kit import poll
 
 RETRAINING, FUNCTION = f"{NAME}-retraining", f"{NAME}-requestRetraining"
 LABELS_RULE, DRIFT = f"{NAME}-labels-written", f"{NAME}-drift"
-PICTURES, LABELS, FLAPS = 30, 16, 20
+PICTURES, LABELS, FLAPS = 36, 16, 20
 SHORT = "-p Epochs=12"
 WEAK = "-p AccuracyThreshold=0.5"  # the first model is not meant to be good
 

@@ -83,7 +83,7 @@ def stopped_by_hand(life: Life) -> Iterator[None]:
 
 
 FAULTS: dict[str, tuple[Fault, str]] = {
-    "the sources are gone": (sources_gone, "source.zip"),
+    "the sources are gone": (sources_gone, "Source: .*key does not exist"),
     "the build's role cannot be assumed": (role_distrusts, "not authorized to perform.*AssumeRole"),
     "a test is red": (
         built_with(SCONES_STEPS="tests train", SCONES_TESTS="tests/unit/no_such_test.py"),
