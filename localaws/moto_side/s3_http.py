@@ -1,16 +1,12 @@
 """The HTTP side of moto's S3: large bodies come and go as files, and changes are noted."""
 
-import contextlib
-import threading
 from typing import Any
 
 import moto.s3.responses as responses
 
 from localaws.moto_side import s3_events
-from localaws.moto_side.s3 import here, lazy_values
+from localaws.moto_side.s3 import here, lazy_values, one_by_one
 
-# moto looks whether a key is there and then writes it; of two conditional writes one must lose.
-_one_by_one = threading.Lock()
 BLOB = "localaws.blob"  # where a request's environment holds the body that was written already
 
 
@@ -32,8 +28,7 @@ class Response(responses.S3Response):
         return super().get_object()
 
     def put_object(self) -> Any:
-        conditional = "If-None-Match" in self.headers or "If-Match" in self.headers
-        with _one_by_one if conditional else contextlib.nullcontext(), s3_events.writing():
+        with one_by_one(self.bucket_name, self.parse_key_name()), s3_events.writing():
             return super().put_object()
 
     def copy_object(self) -> Any:

@@ -44,6 +44,10 @@ class World:
         with self.state.journal.change():
             self.s3.create_bucket(name, "us-east-1")
 
+    def objects_of(self, bucket: str, key: str) -> list[Any]:
+        """The versions of an object, oldest first."""
+        return list(self.s3.get_bucket(bucket).keys.getlist(key, []))
+
     def reopen(self) -> None:
         self.state.close()
         self.state = MotoState(self.home, port=1, region="us-east-1")
@@ -246,6 +250,38 @@ def test_writers_and_readers_of_one_key_never_see_a_torn_object(world: World) ->
 class _Forbidden:
     def __reduce__(self) -> Any:
         return os.system, ("true",)
+
+
+def test_no_version_of_an_object_is_lost_however_many_write_it_at_once(world: World) -> None:
+    world.s3.put_bucket_versioning("bucket", "Enabled")
+    writers, each, deleted = 8, 20, []
+
+    def write(number: int) -> None:
+        for turn in range(each):
+            world.objects.write("bucket", "key", b"%d %d" % (number, turn))
+            if turn % 4 == 0:  # and takes one of somebody's versions away
+                with world.state.journal.change():
+                    gone = world.objects_of("bucket", "key")[-1].version_id
+                    world.s3.delete_object("bucket", "key", version_id=gone)
+                    deleted.append(str(gone))
+
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=write, args=(number,)) for number in range(writers)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(before)
+
+    left = [str(version.version_id) for version in world.objects_of("bucket", "key")]
+    assert len(left) == len(set(left)) == writers * each - len(set(deleted))
+    assert not set(left) & set(deleted)
+    world.reopen()
+    assert [str(version.version_id) for version in world.objects_of("bucket", "key")] == left
+    assert len(world.files()) == len(left)
 
 
 def test_a_snapshot_makes_no_class_that_is_not_on_the_list() -> None:
