@@ -48,7 +48,7 @@ KEPT: dict[tuple[str, str], str] = {
     ("JobBasics", "kms:CreateGrant"): "the instances' volumes, which localaws does not encrypt",
     (
         "(ModelPackageChanged|MonitoringHour|PlanDeployment|PublishInferenceWorkflow|QueueForReview"
-        "|PublishMonitoring|StartMonitoring)Role|WorkflowBasics",
+        "|PublishMonitoring|RetrainingDay|StartMonitoring)Role|WorkflowBasics",
         "kms:.*",
     ): "messages in queues and definitions of workflows, which localaws does not encrypt",
     ("UpdateEndpointRole", "cloudwatch:DescribeAlarms"): "SageMaker looks at the canary's alarms"
@@ -58,7 +58,22 @@ KEPT: dict[tuple[str, str], str] = {
         "sagemaker:(CreateEndpoint|AddTags)|states:CreateStateMachineAlias",
     ): "who deletes the endpoint or the alias during a deployment gets them back",
     ("UpdateEndpointRole", "sagemaker:DeleteEndpoint"): "an endpoint that failed is made anew",
-    ("MonitoringHourRole", "sqs:SendMessage"): "the schedule cannot call its function: see below",
+    (
+        "(MonitoringHour|RetrainingDay)Role",
+        "sqs:SendMessage",
+    ): "the schedule cannot call its function; one is made to fail so, after the record was read",
+    ("RetrainingBuildRole", "logs:(CreateLogStream|PutLogEvents)"): "CodeBuild writes a build's log"
+    " as its role; localaws writes it itself",
+    ("RetrainingBuildRole", "s3:GetObjectVersion"): "CodeBuild's documentation has it in the role:"
+    " sources are read by their version",
+    ("RetrainingBuildRole", "sagemaker:ListModelPackages"): "while nothing serves, a new model is"
+    " held against the version approved last",
+    (
+        "RetrainingRole",
+        "s3:(GetBucketAcl|GetBucketLocation|GetObjectVersion|GetObject(Version)?Tagging)",
+    ): "in CodePipeline's list of permissions for a source in S3",
+    ("RetrainingRole", "s3:GetObject|kms:Decrypt"): "CodePipeline reads artefacts again, and writes"
+    " large ones in parts; localaws hands on where they lie",
     ("(Plan|SmokeTest|PublishMonitoring).*", "s3:ListBucket"): "a missing object is told from a"
     " forbidden one",
 }
