@@ -80,6 +80,19 @@ def test_each_price_has_its_page_at_aws() -> None:
         assert price.page.startswith(("https://aws.amazon.com/", "https://docs.aws.amazon.com/"))
 
 
+def test_the_command_shows_the_three_sizes_beside_each_other() -> None:
+    done = CliRunner().invoke(main, ["--env", "prod", "cost"])
+    assert done.exit_code == 0, done.output
+    for name, workload in bill.SIZES.items():
+        assert name in done.output
+        assert f"{workload.requests:,}" in done.output
+        total = sum(line.dollars for line in bill.lines(workload, load("prod"), bill.read()))
+        assert f"{total:,.0f}" in done.output
+    assert "endpoint " in done.output
+    assert "×" not in done.output
+    assert "check each on the page that infra/prices.yaml names" in done.output
+
+
 def test_the_command_says_what_is_unconfirmed_and_how_old_the_prices_are() -> None:
     done = CliRunner().invoke(main, ["--env", "prod", "cost", "--requests", "5"])
     assert done.exit_code == 0
