@@ -138,6 +138,16 @@ def test_every_kind_of_png_has_the_pixels_that_pillow_finds(made: images.Made) -
     assert seen.planes == tuple(expected)
 
 
+def test_filters_come_off_over_the_borders_of_bands() -> None:
+    random = np.random.default_rng(0)
+    width, height = 21, 2 * script._BAND_ROWS + 5
+    filtered = random.integers(0, 256, (height, 1 + 3 * width), np.uint8)
+    filtered[:, 0] %= 5
+    image = images.plain(width, height, filtered.tobytes())
+    with Image.open(io.BytesIO(image)) as opened:
+        assert script.picture(image).planes == tuple(band.tobytes() for band in opened.split())
+
+
 @settings(max_examples=60, deadline=None)
 @given(images.pngs(largest=9))
 def test_the_features_follow_their_definitions(made: images.Made) -> None:
