@@ -15,6 +15,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep, TuningS
 from pipelines.build import Build
 from pipelines.settings import Settings
 
+IMAGES = ("image/png", "image/jpeg", "application/x-image")
 TrainStep: TypeAlias = TrainingStep | TuningStep
 
 
@@ -36,7 +37,7 @@ class Algorithm:
     """One way of training.
 
     `name` goes into the package's metadata; `container` gives `image_uri` and `env_vars` of what
-    serves the model; `response_types` is what that can answer; `model` is where the archive lies
+    serves the model; `content_types` is what that can read; `model` is where the archive lies
     that is evaluated and registered; `parameters` are those of the pipeline that only it has.
     """
 
@@ -44,6 +45,6 @@ class Algorithm:
     train: Callable[[Build, ProcessingStep], TrainStep]
     answers: Callable[[Build, ProcessingStep, TrainStep], Answers]
     container: Callable[[Build], dict[str, Any]]
-    response_types: tuple[str, ...] = ("application/json",)
+    content_types: tuple[str, ...] = IMAGES
     model: Callable[[TrainStep], Any] = trained
     parameters: Callable[[Settings], list[Any]] = lambda settings: []

@@ -118,5 +118,4 @@ BUILT_IN = Algorithm(
     train=train,
     answers=answers,
     container=container,
-    response_types=("application/json", "application/jsonlines"),
 )

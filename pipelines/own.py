@@ -12,7 +12,7 @@ from sagemaker.mlops.workflow.steps import ProcessingStep, TrainingStep, TuningS
 from sagemaker.train.configs import InputData, MetricDefinition, SourceCode
 from sagemaker.train.distributed import Torchrun
 
-from pipelines.algorithm import Algorithm, Answers, TrainStep, trained
+from pipelines.algorithm import IMAGES, Algorithm, Answers, TrainStep, trained
 from pipelines.build import Build, output_of
 from pipelines.trainer import ContentAddressedTrainer, make_trainer
 from pipelines.tuning import best_model, trials_parameter, tuning_step
@@ -78,7 +78,13 @@ def container(build: Build) -> dict[str, Any]:
     }
 
 
-OWN = Algorithm(name="own", train=train, answers=_archive(trained), container=container)
+OWN = Algorithm(
+    name="own",
+    train=train,
+    answers=_archive(trained),
+    container=container,
+    content_types=(*IMAGES, "application/jsonlines"),  # several images in one request
+)
 TUNED = replace(
     OWN,
     train=tune,

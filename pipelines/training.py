@@ -225,8 +225,8 @@ def _register(
         name="Register",
         step_args=builder.register(
             model_package_group_name=build.resources.model_package_group_name,
-            content_types=["image/png", "image/jpeg", "application/x-image"],
-            response_types=list(algorithm.response_types),
+            content_types=list(algorithm.content_types),
+            response_types=["application/json", "application/jsonlines"],
             inference_instances=serving.instance_types,
             transform_instances=serving.instance_types,
             approval_status=parameters.model_approval_status,
