@@ -129,17 +129,21 @@ class Monitoring(_Section):
 class Network(_Section):
     subnets: list[Annotated[str, pydantic.Field(pattern=r"^subnet-[0-9a-f]{8,17}$")]]
     security_groups: list[Annotated[str, pydantic.Field(pattern=r"^sg-[0-9a-f]{8,17}$")]]
+    vpc: str = pydantic.Field(default="", pattern=r"^(vpc-[0-9a-f]{8,17})?$")
 
     @pydantic.model_validator(mode="after")
     def _both_or_none(self) -> "Network":
         if bool(self.subnets) != bool(self.security_groups):
             raise ValueError("subnets and security_groups go together: give both or neither")
+        if self.vpc and not self.subnets:
+            raise ValueError("vpc says whose the subnets are: give subnets and security_groups too")
         return self
 
 
 class Retention(_Section):
     capture_days: int = pydantic.Field(ge=1, le=3650)
     execution_days: int = pydantic.Field(ge=0, le=3650)
+    decision_days: int = pydantic.Field(ge=2, le=3650)
     noncurrent_days: int = pydantic.Field(ge=1, le=3650)
 
 

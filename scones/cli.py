@@ -1,10 +1,12 @@
 """The root of the command line: the options that all commands share, and how errors end."""
 
+import importlib
 import json
 import sys
 from typing import Any, NoReturn
 
 import click
+from botocore.exceptions import ClientError
 
 from monitoring.ground_truth import GroundTruthError
 from pipelines.check import DefinitionError
@@ -37,13 +39,34 @@ EXIT_CODES: dict[type[Exception], int] = {
 
 
 class SconesGroup(click.Group):
-    """A group whose commands end with one sentence and an exit code, never with a traceback."""
+    """A group whose commands end with one sentence and an exit code, never with a traceback.
+
+    `places` says where each command is, as "module:name". It is imported when it is asked for: the
+    report alone takes a second to load, and most commands draw nothing.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(**options)
+        self.places: dict[str, str] = {}
+
+    def list_commands(self, context: click.Context) -> list[str]:
+        return sorted([*self.places, *super().list_commands(context)])
+
+    def get_command(self, context: click.Context, name: str) -> click.Command | None:
+        if name not in self.places:
+            return super().get_command(context, name)
+        module, _, attribute = self.places[name].partition(":")
+        command = getattr(importlib.import_module(module), attribute)
+        assert isinstance(command, click.Command)
+        return command
 
     def invoke(self, context: click.Context) -> Any:
         try:
             return super().invoke(context)
         except tuple(EXIT_CODES) as error:
             fail(str(error), EXIT_CODES[type(error)])
+        except ClientError as error:  # AWS says what it refused, to whom and why
+            fail(str(error), FAILED)
         except KeyboardInterrupt:
             fail("Interrupted.", INTERRUPTED)
 

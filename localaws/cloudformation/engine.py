@@ -25,7 +25,7 @@ from localaws.cloudformation.models import Clients
 from localaws.cloudformation.stacks import Backend, ResourceFailure, ResourceMap, Stack, reason_of
 
 
-class _TemplateLoader(yaml.SafeLoader):
+class _TemplateLoader(yaml.CSafeLoader):
     """moto loads templates with a loader that executes what they name; this one reads data only.
 
     A date stays the text that it is: policies have `Version: 2012-10-17`.

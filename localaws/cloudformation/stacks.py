@@ -65,9 +65,9 @@ class ResourceMap(parsing.ResourceMap):
         finally:
             self._building = False
 
-    def require_supported(self, template: dict[str, Any]) -> None:
+    def require_supported(self) -> None:
         """ResourceFailure for the first resource of the template that localaws lacks."""
-        for logical_id, resource in template["Resources"].items():
+        for logical_id, resource in self._resource_json_map.items():
             condition = resource.get("Condition")
             if condition and not self.lazy_condition_map[condition]:
                 continue
@@ -86,9 +86,10 @@ class ResourceMap(parsing.ResourceMap):
                 raise ResourceFailure(name, new["Type"], reason)
         self.put_back(template, parameters)
 
-    def build_resource_diff(
-        self, other_template: dict[str, Any], parameters: dict[str, Any] | None = None
-    ) -> dict[str, Any]:
+    def with_template(
+        self, template: dict[str, Any], parameters: dict[str, Any] | None
+    ) -> "ResourceMap":
+        """What this map becomes with a template: its conditions are worked out, nothing is made."""
         after = ResourceMap(
             self.stack_id,
             str(self._parsed_resources["AWS::StackName"]),
@@ -96,12 +97,18 @@ class ResourceMap(parsing.ResourceMap):
             self.tags,
             self._region_name,
             self._account_id,
-            other_template,
+            template,
             self.cross_stack_resources,
         )
         after.load_mapping()
         after.load_parameters()
         after.load_conditions()
+        return after
+
+    def build_resource_diff(
+        self, other_template: dict[str, Any], parameters: dict[str, Any] | None = None
+    ) -> dict[str, Any]:
+        after = self.with_template(other_template, parameters)
         return difference(self._side(), after._side())
 
     def _side(self) -> Side:
@@ -187,7 +194,7 @@ class Stack(models.Stack):
 
     def create_resources(self) -> None:
         try:
-            self.resource_map.require_supported(self.template_dict)
+            self.resource_map.require_supported()
             super().create_resources()
         except Exception as error:  # the stack says it, not the request, as on AWS
             self._note(error, "CREATE_FAILED")
@@ -203,7 +210,8 @@ class Stack(models.Stack):
     ) -> None:
         before = (self.template, self.template_dict, dict(self.resource_map.input_parameters))
         try:
-            self.resource_map.require_supported(self.parse_template(template))
+            after = self.resource_map.with_template(self.parse_template(template), parameters)
+            after.require_supported()
             super().update(template, role_arn, parameters, tags)
             self._look()
             self.stack_status_reason = None

@@ -3,7 +3,8 @@
 An execution without a name gets one (moto calls each of them `None`, and refuses the second); two
 of one name never start both, however close they come; and the clients by which states call services
 are made once, not once a state, and call with the rights of the machine's role. Versions and
-aliases work as `machine_versions` says.
+aliases work as `machine_versions` says, states that start executions as `nested_executions`, and a
+Distributed Map as `distributed_map`.
 """
 
 import functools
@@ -34,9 +35,11 @@ def install() -> None:
             return
         from moto.stepfunctions.parser.models import StepFunctionsParserBackend
 
-        from localaws.moto_side import machine_versions
+        from localaws.moto_side import distributed_map, machine_versions, nested_executions
 
         machine_versions.install()
+        nested_executions.install()
+        distributed_map.install()
         start = StepFunctionsParserBackend.start_execution
         starting = threading.Lock()  # moto looks for the name long before it adds the execution
 

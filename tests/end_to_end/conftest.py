@@ -1,5 +1,6 @@
 """The project as its user has it: the `scones` command, in a home of its own."""
 
+import functools
 import json
 import os
 import signal
@@ -68,12 +69,14 @@ class User:
 
     def aws_environment(self) -> dict[str, str]:
         """What `eval "$(scones local env)"` sets in the user's shell."""
-        exports = [
-            line.removeprefix("export ").split("=", 1)
-            for line in self.ok("local", "env").splitlines()
-            if line.startswith("export ")
-        ]
-        return self.environment | {name: value.strip("'\"") for name, value in exports}
+        return self.environment | self._exports
+
+    @functools.cached_property
+    def _exports(self) -> dict[str, str]:
+        """Asked for once: the embedded AWS comes back on the port that it had."""
+        lines = self.ok("local", "env").splitlines()
+        exports = [line.removeprefix("export ") for line in lines if line.startswith("export ")]
+        return {name: value.strip("'\"") for name, _, value in (e.partition("=") for e in exports)}
 
     def aws(self, *arguments: str) -> Any:
         """Runs the AWS CLI and returns its JSON."""
@@ -86,6 +89,7 @@ class User:
         assert answer.returncode == 0, answer.stderr
         return json.loads(answer.stdout) if answer.stdout.strip() else None
 
+    @functools.cache  # noqa: B019  # a user lives as long as the tests that share them
     def client(self, service: str) -> Any:
         environment = self.aws_environment()
         return boto3.client(

@@ -105,7 +105,7 @@ class Life:
         """The batch workflow, and a picture that is not there."""
         self.site.put("classify/batch/one.png", self.site.image)
         job = {"s3_bucket": BUCKET, "s3_prefix": "classify/batch/"}
-        self.execute(f"{MACHINES}-batch", job)
+        assert self.execute(f"{MACHINES}-batch", job)["status"] == "SUCCEEDED"
         self.execute(f"{MACHINES}-inference:live", {"s3_bucket": BUCKET, "s3_key": "no.png"})
 
     def execute(self, machine: str, given: Json) -> Json:

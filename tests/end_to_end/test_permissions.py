@@ -26,8 +26,8 @@ KEPT: dict[tuple[str, str], str] = {
     (".*Basics", "xray:.*"): "localaws traces nothing",
     ("WorkflowBasics", "logs:.*"): "vended logs of state machines, which moto does not deliver",
     ("BatchRole", "events:.*"): "the rule by which Step Functions waits for `.sync`; moto polls",
-    ("BatchRole", "states:.*|arn:.*:states:.*"): "moto's interpreter cannot start an execution from"
-    " a state, so the batch stops before it",
+    ("BatchRole", "states:(Stop|Redrive)Execution|arn:.*-batch\\*?"): "a batch that is stopped or"
+    " redriven; a map's children are executions of their own on AWS, here a part of their parent's",
     ("BatchRole", "s3:(GetObject|ListMultipartUploadParts|AbortMultipartUpload)"): "ResultWriter's"
     " large results come in parts",
     (".*Role", ".*stateMachine:.*-inference:\\*"): "the service's reference names versions and"

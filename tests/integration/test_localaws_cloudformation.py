@@ -222,6 +222,20 @@ def test_an_update_changes_what_changed_and_an_unchanged_one_is_refused(local_aw
         stacks.update(changed, Days="30")
 
 
+def test_an_update_may_bring_a_condition_of_its_own(local_aws: Any) -> None:
+    stacks = Stacks(local_aws, "conditional")
+    stacks.create()
+    changed = TEMPLATE.replace(
+        "Conditions:\n", "Conditions:\n  Kept: !Not [!Equals [!Ref Days, 0]]\n"
+    ).replace("RetentionInDays: !Ref Days", "RetentionInDays: !If [Kept, 60, !Ref AWS::NoValue]")
+    assert changed.count("Kept") == 2
+
+    assert stacks.update(changed)["StackStatus"] == "UPDATE_COMPLETE"
+
+    groups = local_aws.client("logs").describe_log_groups(logGroupNamePrefix="/conditional")
+    assert groups["logGroups"][0]["retentionInDays"] == 60
+
+
 def test_a_type_that_is_not_implemented_fails_the_stack_by_its_name(local_aws: Any) -> None:
     stacks = Stacks(local_aws, "prod")
     stack = stacks.create()

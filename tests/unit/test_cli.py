@@ -4,9 +4,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
 
 from scones.__main__ import main
+from scones.cli import SconesGroup
 
 
 @pytest.fixture
@@ -74,3 +76,15 @@ def test_status_of_what_does_not_run_is_said_and_is_an_exit_code(scones: Any) ->
     result = scones("local", "status")
     assert result.exit_code == 3
     assert "not running" in result.output
+
+
+def test_what_aws_refuses_ends_with_the_words_of_aws_and_no_traceback() -> None:
+    def refused() -> None:
+        words = {"Error": {"Code": "AccessDenied", "Message": "Fry may not perform: s3:PutObject"}}
+        raise ClientError(words, "PutObject")
+
+    group = SconesGroup(callback=refused, invoke_without_command=True)
+    result = CliRunner().invoke(group)
+    assert result.exit_code == 1
+    assert "Fry may not perform: s3:PutObject" in result.output
+    assert "Traceback" not in result.output

@@ -9,9 +9,15 @@ import pytest
 README = (Path(__file__).resolve().parents[2] / "README.md").read_text(encoding="utf-8")
 
 
+def members(group: click.Group) -> dict[str, click.Command]:
+    context = click.Context(group)
+    found = {name: group.get_command(context, name) for name in group.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
+
+
 def commands(group: click.Group, prefix: str = "") -> list[str]:
     found = []
-    for name, command in group.commands.items():
+    for name, command in members(group).items():
         if isinstance(command, click.Group):
             found += commands(command, f"{prefix}{name} ")
         else:
@@ -44,7 +50,7 @@ def test_every_command_and_option_has_a_help_text() -> None:
         name, command = waiting.pop()
         assert command.help, f"{name} has no help"
         if isinstance(command, click.Group):
-            waiting += [(f"{name} {key}", value) for key, value in command.commands.items()]
+            waiting += [(f"{name} {key}", value) for key, value in members(command).items()]
 
 
 @pytest.mark.parametrize("target", ["demo", "test"])

@@ -7,7 +7,9 @@ from typing import Any
 import pytest
 from cfnlint import decode  # type: ignore[import-untyped]  # ships no types
 
+from lambdas.retraining import DECISIONS, RUNS
 from pipelines.settings import load
+from scones import labelled
 
 TEMPLATE, _problems = decode.decode(
     str(Path(__file__).resolve().parents[2] / "infra" / "scones.yaml")
@@ -133,6 +135,17 @@ def test_the_bucket_can_give_back_what_was_overwritten_and_forgets_in_time() -> 
     assert days["executions"] == {"Ref": "ExecutionRetentionDays"}
     noncurrent = {"NoncurrentDays": {"Ref": "NoncurrentRetentionDays"}}
     assert noncurrent in [rule.get("NoncurrentVersionExpiration") for rule in rules]
+    assert days["retraining-decisions"] == {"Ref": "DecisionRetentionDays"}
+
+
+def test_labels_runs_and_data_never_end_by_their_age() -> None:
+    """The newest set of labelled images may be old, and hold what is nowhere else any more."""
+    rules = RESOURCES["Bucket"]["Properties"]["LifecycleConfiguration"]["Rules"]
+    rules = [rule["Fn::If"][1] if "Fn::If" in rule else rule for rule in rules]
+    ending = {rule["Prefix"] for rule in rules if "ExpirationInDays" in rule}
+    assert ending == {"capture/", "executions/", DECISIONS}
+    for kept in (RUNS, labelled.PREFIX, labelled.NEWEST, "ground-truth/", "raw/"):
+        assert not [prefix for prefix in ending if kept.startswith(prefix)], kept
 
 
 def test_every_log_ends() -> None:
@@ -184,6 +197,26 @@ def test_every_function_goes_into_the_vpc_when_there_is_one() -> None:
         document = RESOURCES[name]["Properties"]["PolicyDocument"]
         behind = [s["Fn::If"] for s in document["Statement"] if "Fn::If" in s]
         assert {condition for condition, *_ in behind} == {"InVpc"}
+
+
+def test_retraining_builds_go_into_the_vpc_that_is_named_and_into_no_other() -> None:
+    none = {"Ref": "AWS::NoValue"}
+    inside = {name: {"Ref": name} for name in ("VpcId", "SecurityGroupIds")}
+    inside["Subnets"] = {"Ref": "SubnetIds"}
+    project = RESOURCES["RetrainingBuild"]["Properties"]
+    assert project["VpcConfig"] == {"Fn::If": ["BuildsInVpc", inside, none]}
+    document = RESOURCES["RetrainingBuildRole"]["Properties"]["Policies"][0]["PolicyDocument"]
+    behind = [s["Fn::If"] for s in document["Statement"] if "Fn::If" in s]
+    assert {condition for condition, *_ in behind} == {"BuildsInVpc"}
+    network = {"subnet/", "security-group/"}
+    for _, statement, _ in behind:
+        resources = {str(r) for r in listed(statement["Resource"])}
+        if any(kind in resource for kind in network for resource in resources):
+            assert "vpc/${VpcId}" in str(statement["Condition"]["ArnEquals"]["ec2:Vpc"])
+    handed = [s for _, s, _ in behind if "ec2:CreateNetworkInterfacePermission" in s["Action"]]
+    assert [s["Condition"] for s in handed] == [
+        {"StringEquals": {"ec2:AuthorizedService": "codebuild.amazonaws.com"}}
+    ]
 
 
 def test_every_alarm_and_the_budget_tell_somebody() -> None:

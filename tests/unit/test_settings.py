@@ -37,6 +37,7 @@ def test_an_unknown_environment_names_those_that_there_are() -> None:
         ("tuning: {ranges: {square: {minimum: 9, maximum: 4}}}", "minimum is greater than max"),
         ("tuning: {ranges: {square: {minimum: 4, maximum: 4.5}}}", "must both be whole numbers"),
         ("tuning: {strategy: Guess}", r"tuning\.strategy"),
+        ("network: {vpc: vpc-12345678}", "give subnets and security_groups too"),
         ("- a list", "must hold a mapping"),
         ("gate: {", "not valid YAML"),
     ],
