@@ -16,6 +16,7 @@ main.places = {
     "endpoints": "scones.endpoints:endpoints",
     "benchmark": "scones.benchmark:benchmark",
     "classify": "scones.classify:classify_command",
+    "explain": "scones.explain:explain",
     "replay": "scones.classify:replay",
     "monitor": "scones.monitor:monitor",
     "explain": "scones.explain:explain",

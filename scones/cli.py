@@ -50,11 +50,11 @@ class SconesGroup(click.Group):
         self.places: dict[str, str] = {}
 
     def list_commands(self, context: click.Context) -> list[str]:
-        return sorted(self.places)
+        return sorted([*self.places, *super().list_commands(context)])
 
     def get_command(self, context: click.Context, name: str) -> click.Command | None:
         if name not in self.places:
-            return None
+            return super().get_command(context, name)
         module, _, attribute = self.places[name].partition(":")
         command = getattr(importlib.import_module(module), attribute)
         assert isinstance(command, click.Command)

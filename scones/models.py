@@ -6,8 +6,15 @@ import click
 
 from pipelines import registry
 from pipelines.resources import of_stack
-from scones.card import card
-from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
+from scones.cli import (
+    FAILED,
+    Environment,
+    SconesGroup,
+    fail,
+    json_option,
+    pass_environment,
+    print_json,
+)
 from scones.connection import Connection
 from scones.deployments import await_deployment
 from scones.screen import table
@@ -15,12 +22,12 @@ from scones.screen import table
 CLOCKS_DIFFER = timedelta(seconds=2)  # this machine's and the service's
 
 
-@click.group()
+@click.group(cls=SconesGroup)
 def models() -> None:
     """The model registry: list, show, approve, reject, card."""
 
 
-models.add_command(card)
+models.places = {"card": "scones.card:card"}  # which draws
 
 
 @models.command("list")

@@ -131,12 +131,9 @@ def _counted(counts: dict[str, Any]) -> str:
 
 def _figures(facts: Facts) -> list[tuple[str, str, str, str]]:
     """Name, value, deviation and what it means."""
-    rows = [
-        (name, facts.metrics[name]["value"], facts.metrics[name]["standard_deviation"], meaning)
-        for name, meaning in texts.SHOWN
-    ]
     return [
-        (name, f"{value:.3f}", f"{spread:.3f}", meaning) for name, value, spread, meaning in rows
+        (name, f"{value:.3f}", f"{spread:.3f}", meaning)
+        for name, meaning, value, spread in texts.figures(facts)
     ]
 
 

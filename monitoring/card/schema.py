@@ -27,17 +27,17 @@ FACTORS = (
 )
 RISK = "A wrong answer assigns the wrong vehicle, which a person notices and corrects."
 ETHICS = (
-    "The training pictures were collected from the web without consent of who is in them. The "
-    "model answers about vehicles only and keeps no picture; the endpoint's data capture does, for "
-    "as long as the environment's settings say."
+    "The photographs of CIFAR-100 were collected from the web without consent of who is in them. "
+    "The model answers about vehicles only and keeps no picture; the endpoint's data capture does, "
+    "for as long as the environment's settings say."
 )
 DEVIATION = "standard deviation"
 SHOWN = (
     ("accuracy", "share of right answers"),
     ("auc", "area under the ROC curve"),
-    ("f1", ""),
-    ("precision", "of the positive class"),
-    ("recall", "of the positive class"),
+    ("f1", "of {positive}"),
+    ("precision", "of {positive}"),
+    ("recall", "of {positive}"),
 )
 
 
@@ -154,16 +154,28 @@ def _evaluation(facts: Facts) -> Json:
     }
 
 
+def figures(facts: Facts) -> list[tuple[str, str, float, float]]:
+    """Name, meaning, value and standard deviation of what a card shows first."""
+    return [
+        (
+            name,
+            meaning.format(positive=facts.classes[1]),
+            float(facts.metrics[name]["value"]),
+            float(facts.metrics[name]["standard_deviation"]),
+        )
+        for name, meaning in SHOWN
+    ]
+
+
 def _figures(facts: Facts) -> list[Json]:
     return [
         {
             "name": name,
             "type": "number",
-            "value": facts.metrics[name]["value"],
-            "notes": f"{meaning}{'; ' if meaning else ''}{DEVIATION} "
-            f"{facts.metrics[name]['standard_deviation']:.4f}, {plain(facts.dataset)}",
+            "value": value,
+            "notes": f"{meaning}; {DEVIATION} {spread:.4f}, {plain(facts.dataset)}",
         }
-        for name, meaning in SHOWN
+        for name, meaning, value, spread in figures(facts)
     ]
 
 

@@ -43,7 +43,7 @@ def figure(
     picture: Image.Image, found: Occlusion, classes: tuple[str, str], what: str, theme: Theme
 ) -> Figure:
     """The picture, and beside it the map with its scale; `what` names model and image."""
-    drawn = sheet(3.6)
+    drawn = sheet(3.0)
     left, right = drawn.subplots(1, 2)
     left.imshow(np.asarray(picture), interpolation="nearest")
     left.set_title(f"{plain(classes[found.said], 24)} {found.confidence:.3f}", pad=24)
