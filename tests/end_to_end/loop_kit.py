@@ -84,14 +84,14 @@ class Life:
         known, vehicle = self.sure_of(before)
         self.user.ok("label", known, vehicle)
         self.user.ok("label", "no-such-inference", "bicycle")
-        poll(lambda: len(self.captured()) >= PICTURES, 60)
+        poll(lambda: len(self.captured()) >= PICTURES, 120)
         drift = self.user.run("monitor", "run", "--now", "--json").json
         poll(lambda: self.alarm() == "ALARM", 90)
         self.flap()
         poll(lambda: self.decided("drift") > FLAPS, 240)
         decisions = self.user.run("retraining", "list", "--json", "-n", "50").json
         run = next(row for row in decisions if row["decision"] == "started")
-        self.await_retraining(run["execution_id"], 240)
+        self.await_retraining(run["execution_id"])
         retraining = self.user.run("retraining", "show", run["event_id"], "--json").json
         assert retraining["outcome"]["status"] == "Succeeded", retraining["outcome"]
         package, evaluation, dataset = self.package(), self.evaluation(), self.dataset()
@@ -198,7 +198,7 @@ class Life:
         shown: Json = self.user.run("retraining", "show", asked["event_id"], "--json").json
         return shown
 
-    def await_retraining(self, execution: str, seconds: float = 120) -> None:
+    def await_retraining(self, execution: str, seconds: float = 300) -> None:
         codepipeline = self.client("codepipeline")
 
         def ended() -> bool:
@@ -218,7 +218,7 @@ class Life:
 
     def stop_build(self) -> None:
         """As somebody who presses the button in the console, once it trains."""
-        poll(lambda: self.runs("Train"), 60)
+        poll(lambda: self.runs("Train"), 120)
         codebuild = self.client("codebuild")
         newest = codebuild.list_builds_for_project(projectName=RETRAINING)["ids"][0]
         codebuild.stop_build(id=newest)

@@ -135,7 +135,7 @@ def execute(life: Life, machine: str, given: Json) -> Json:
 def stop_at_evaluate(life: Life) -> None:
     """Stops an execution of the pipeline while it evaluates."""
     arn = life.user.ok("pipeline", "start", "-p", "Epochs=2").strip()
-    poll(lambda: life.runs("Evaluate"), 60)
+    poll(lambda: life.runs("Evaluate"), 120)
     sagemaker = life.client("sagemaker")
     sagemaker.stop_pipeline_execution(PipelineExecutionArn=arn, ClientRequestToken="s" * 32)
 
