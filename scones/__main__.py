@@ -19,7 +19,6 @@ main.places = {
     "explain": "scones.explain:explain",
     "replay": "scones.classify:replay",
     "monitor": "scones.monitor:monitor",
-    "explain": "scones.explain:explain",
     "label": "scones.label:label",
     "review": "scones.review:review",
     "retraining": "scones.retraining:retraining",
