@@ -103,7 +103,8 @@ def status(home: Path) -> Status:
     if announced is None:
         return Status(running=False, home=place.folder)
     try:
-        with urllib.request.urlopen(announced["endpoint_url"] + STATUS_PATH, timeout=5) as answer:
+        # One that is gone refuses at once; one on a busy machine may take its time.
+        with urllib.request.urlopen(announced["endpoint_url"] + STATUS_PATH, timeout=30) as answer:
             told: dict[str, Any] = json.load(answer)
         memory = psutil.Process(announced["pid"]).memory_info().rss
     except (urllib.error.URLError, OSError, psutil.Error):

@@ -95,8 +95,10 @@ FAULTS: dict[str, tuple[Fault, str]] = {
         "Train.*epochs 0 is out of range",
     ),
     "production's model is gone": (
-        built_with(SCONES_START_OPTIONS=f"{SHORT} -p ProductionModelUrl=s3://{BUCKET}/nothing/"),
-        f"Evaluate.*s3://{re.escape(BUCKET)}/nothing/",
+        built_with(
+            SCONES_START_OPTIONS=f"{SHORT} -p ProductionModelUrl=s3://{BUCKET}/code/nothing/"
+        ),
+        f"Evaluate.*s3://{re.escape(BUCKET)}/code/nothing/",
     ),
     "its version may not be registered": (
         may_not_register,

@@ -144,7 +144,7 @@ def test_the_built_in_algorithm_goes_the_whole_way(
     Image.new("RGB", (640, 480), (40, 90, 160)).save(photo)
     [answer] = serving.run("classify", str(photo), "--json").json
     assert answer["verdict"] in ("sure", "low confidence")
-    assert len(answer["inferences"]) == 2
+    assert 0.5 <= answer["confidence"] <= 1
 
     again = run_pipeline(serving, url)  # now it is held against itself, by what it answered
     report = evaluation(serving, again["Evaluate"]["job_arn"])
