@@ -17,18 +17,14 @@ test: .venv/test            ## proves it
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory tests
 
-# TESTS narrows what runs; REPORTS is a folder for the results in JUnit's format.
+# TESTS narrows what runs; REPORTS is a folder for the results in JUnit's format. Whole files go to
+# the processes in the order of their names: the end-to-end ones, which take minutes, come first.
 tests: .venv/test
-ifeq ($(TESTS),)
-	$(PYTEST) $(call junit,demo) tests/end_to_end/test_demo.py # alone: it trains on all cores
-	$(PYTEST) $(call junit,tests) -n 3 --dist loadfile --ignore tests/end_to_end/test_demo.py
-else
-	$(PYTEST) $(call junit,tests) $(TESTS)
-endif
+	$(PYTEST) $(if $(REPORTS),--junitxml=$(REPORTS)/tests.xml) \
+		$(or $(TESTS),-n 3 --dist loadfile --no-loadscope-reorder)
 
 # Test processes share the cores: torch's threads must not spin while they wait for each other.
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
-junit = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 lint: .venv/test .venv-checkov/done
 	$(BIN)/ruff check .

@@ -120,7 +120,7 @@ def test_the_best_trial_is_registered_and_can_be_explained_and_has_a_card(
     user: User, small_archive: Path, tmp_path: Path
 ) -> None:
     url = stage(user, small_archive)
-    steps = run(user, url, "--tune", "-p", "Trials=2")
+    steps = run(user, url, "--tune", "-p", "Trials=2", "-p", "ProductionTolerance=1")
     tuning = steps["Tune"]["job_arn"].rpartition("/")[2]
     sagemaker = user.client("sagemaker")
     job = sagemaker.describe_hyper_parameter_tuning_job(HyperParameterTuningJobName=tuning)
