@@ -25,9 +25,9 @@ from tests.hosting_kit import poll
 
 RETRAINING, FUNCTION = f"{NAME}-retraining", f"{NAME}-requestRetraining"
 LABELS_RULE, DRIFT = f"{NAME}-labels-written", f"{NAME}-drift"
-PICTURES, LABELS, FLAPS = 36, 16, 20
-SHORT = "-p Epochs=12"
-WEAK = "-p AccuracyThreshold=0.5"  # the first model is not meant to be good
+PICTURES, LABELS, FLAPS = 44, 20, 20
+SHORT = "-p Epochs=20 -p AccuracyThreshold=0.8"
+WEAK = "-p Epochs=12 -p AccuracyThreshold=0.5"  # the first model is not meant to be good
 
 
 @dataclass
@@ -76,7 +76,7 @@ class Life:
         assert self.site.deploy(self.site.register(kit.RAISES))["status"] == "FAILED"
         self.site.decide(1, "Rejected")  # else what is trained would be held against it
         url = stage(self.user, archive(self.folder / "archive.tar.gz"))
-        self.user.ok("pipeline", "start", "--wait", "--data-url", url, *f"{SHORT} {WEAK}".split())
+        self.user.ok("pipeline", "start", "--wait", "--data-url", url, *WEAK.split())
         self.user.ok("models", "approve", "2", "--wait")
         before = self.classify("before", PICTURES, 300)
         waiting = self.waiting()
