@@ -72,10 +72,13 @@ class Alarms:
         def set_alarm_state(
             backend: Any, alarm_name: str, reason: str, reason_data: Any, state_value: str
         ) -> None:
-            before = backend.alarms[alarm_name].state_value if alarm_name in backend.alarms else ""
-            _set_state_by_moto(backend, alarm_name, reason, reason_data, state_value)
-            if before != state_value:
-                alarms._announce(backend.alarms[alarm_name], before)
+            # Not between a state that `look` has found and its announcement: that would tell this one.
+            with alarms._lock:
+                known = backend.alarms.get(alarm_name)
+                before = known.state_value if known else ""
+                _set_state_by_moto(backend, alarm_name, reason, reason_data, state_value)
+                if before != state_value:
+                    alarms._announce(backend.alarms[alarm_name], before)
 
         for method in (put_metric_data, put_metric_alarm, set_alarm_state):
             setattr(CloudWatchBackend, method.__name__, method)  # in the place of moto's own
