@@ -9,8 +9,8 @@ are (SCONES_DATA), goes from its lines to rows by both ways, in one process each
   Model Monitor's container calls it; Pillow and numpy cannot be imported there.
 
 Each for PNGs as the pipeline writes them (`steps.png`, no filters), as Pillow writes them (filters
-chosen by row), and with an opacity besides (RGBA), as matplotlib's `imsave` has Pillow do: such were
-the original project's images. CPU seconds count, so a busy machine costs less.
+chosen by row), and with an opacity besides (RGBA), as matplotlib's `imsave` has Pillow do: such
+were the original project's images. CPU seconds count, so a busy machine costs less.
 """
 
 import argparse
