@@ -72,7 +72,7 @@ class Alarms:
         def set_alarm_state(
             backend: Any, alarm_name: str, reason: str, reason_data: Any, state_value: str
         ) -> None:
-            # Not between a state that `look` has found and its announcement: that would tell this one.
+            # Not between a state that `look` has found and its announcement, which would tell this.
             with alarms._lock:
                 known = backend.alarms.get(alarm_name)
                 before = known.state_value if known else ""
