@@ -17,14 +17,21 @@ test: .venv/test            ## proves it
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory tests
 
-# TESTS narrows what runs; REPORTS is a folder for the results in JUnit's format. Whole files go to
-# the processes in the order of their names: the end-to-end ones, which take minutes, come first.
+# TESTS narrows what runs; REPORTS is a folder for the results in JUnit's format. The demo trains on
+# all cores, so it has them to itself; then whole files go to the processes in the order of their
+# names, so that the end-to-end ones, which take minutes, come first.
+DEMO := tests/end_to_end/test_demo.py
 tests: .venv/test
-	$(PYTEST) $(if $(REPORTS),--junitxml=$(REPORTS)/tests.xml) \
-		$(or $(TESTS),-n 3 --dist loadfile --no-loadscope-reorder)
+ifeq ($(TESTS),)
+	$(PYTEST) $(call junit,demo) $(DEMO)
+	$(PYTEST) $(call junit,tests) -n 3 --dist loadfile --no-loadscope-reorder --ignore $(DEMO)
+else
+	$(PYTEST) $(call junit,tests) $(TESTS)
+endif
 
 # Test processes share the cores: torch's threads must not spin while they wait for each other.
 PYTEST := OMP_WAIT_POLICY=PASSIVE $(BIN)/python -m pytest
+junit = $(if $(REPORTS),--junitxml=$(REPORTS)/$(1).xml)
 
 lint: .venv/test .venv-checkov/done
 	$(BIN)/ruff check .
