@@ -114,7 +114,7 @@ def test_a_trial_is_trains_own_job_isolated_encrypted_and_without_checkpoints() 
 
 
 def test_what_is_tuned_is_what_train_takes_and_measures() -> None:
-    from pipelines.training import METRICS
+    from pipelines.own import METRICS
     from steps.train.__main__ import _parser
 
     options = {action.dest.replace("_", "-"): action for action in _parser()._actions}
