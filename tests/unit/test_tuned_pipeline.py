@@ -115,9 +115,9 @@ def test_a_trial_is_trains_own_job_isolated_encrypted_and_without_checkpoints() 
 
 def test_what_is_tuned_is_what_train_takes_and_measures() -> None:
     from pipelines.own import METRICS
-    from steps.train.__main__ import _parser
+    from steps.train.__main__ import parser
 
-    options = {action.dest.replace("_", "-"): action for action in _parser()._actions}
+    options = {action.dest.replace("_", "-"): action for action in parser()._actions}
     settings = load("local").tuning
     assert settings.objective in METRICS
     for name, one in settings.ranges.items():
