@@ -49,7 +49,7 @@ def call(function: str, event: Json, context: Any) -> Iterator[Call]:
     started = time.perf_counter()
     try:
         yield current
-    except Exception as error:
+    except Exception as error:  # whatever it is: logged, and raised again
         name = type(error).__name__
         current.say(str(error), "ERROR", error=name, milliseconds=_since(started))
         raise

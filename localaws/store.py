@@ -42,7 +42,7 @@ class Store:
                 yield
                 if self._depth == 1:
                     self._database.execute("COMMIT")
-            except BaseException:
+            except BaseException:  # whatever it is: taken back, and raised again
                 if self._depth == 1:
                     self._database.execute("ROLLBACK")
                 raise

@@ -89,7 +89,7 @@ class ApiResource(CloudFormationModel):
         client_errors = ("ResourceNotFound", "NotFound", "NonExistent", "DoesNotExist", "NoSuch")
         try:
             self.handlers[self.kind].delete(self.identity, self.properties)
-        except Exception as error:
+        except Exception as error:  # of any service; told to the owner of the stack
             code = getattr(error, "response", {}).get("Error", {}).get("Code", "")
             if not any(word in code for word in client_errors):
                 raise RuntimeError(f"{self.kind}: {error}") from error

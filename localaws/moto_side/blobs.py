@@ -87,7 +87,7 @@ class Blobs:
                     file.write(chunk)
                     digest.update(chunk)
                     size += len(chunk)
-        except BaseException:
+        except BaseException:  # whatever it is: taken back, and raised again
             os.unlink(path)
             raise
         return Blob(name, size, digest.hexdigest())

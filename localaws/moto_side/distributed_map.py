@@ -245,7 +245,7 @@ def _also_after_a_failure(evaluate: Any) -> Any:
     def evaluated(self: Any, env: Any) -> None:
         try:
             evaluate(self, env)
-        except Exception as failure:
+        except Exception as failure:  # moto's own, looked at and raised again
             event = getattr(failure, "failure_event", None)
             if self.result_writer and getattr(event, "event_type", None) == "MapRunFailed":
                 env.stack.append([])  # in the place of the outputs

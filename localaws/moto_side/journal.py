@@ -122,7 +122,7 @@ class Journal:
         try:
             yield
             self._database.execute("COMMIT")
-        except BaseException:
+        except BaseException:  # whatever it is: taken back, and raised again
             self._database.execute("ROLLBACK")
             raise
 

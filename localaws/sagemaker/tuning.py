@@ -218,7 +218,7 @@ class TuningJobs:
         try:
             arn = record["HyperParameterTuningJobArn"]
             self._training.create_training_job(trial_of(record, name, arn, choice))
-        except BaseException:
+        except BaseException:  # whatever it is: taken back, and raised again
             self._store.delete(TRIAL, f"{tuning}/{name}")
             raise
         return name
