@@ -8,6 +8,7 @@ resolves its functions and keeps the stacks. Added here:
     resources    sets the properties that moto ignores, through the service's own API, so that they
                  are checked as anybody's call is; takes them back on deletion
     models       resource types that moto lacks: bucket policies and model package groups
+    resource_map the resources of a stack, and what an update changes of them
     stacks       a failure rolls back and says why, as the service does: ROLLBACK_COMPLETE,
                  UPDATE_ROLLBACK_COMPLETE, DELETE_FAILED; change sets
     engine       puts these parts into moto, and has it read a template as data, not as code

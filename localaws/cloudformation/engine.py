@@ -22,7 +22,8 @@ from localaws.cloudformation import (
 )
 from localaws.cloudformation.by_api import ApiResource
 from localaws.cloudformation.models import Clients
-from localaws.cloudformation.stacks import Backend, ResourceFailure, ResourceMap, Stack, reason_of
+from localaws.cloudformation.resource_map import ResourceFailure, ResourceMap, reason_of
+from localaws.cloudformation.stacks import Backend, Stack
 
 
 class _TemplateLoader(yaml.CSafeLoader):

@@ -235,6 +235,24 @@ class JobRecords:
         self._runner.remove_leftovers(self.kind)
 
 
+class Jobs:
+    """What the operations on all kinds of job share, for the pipelines and after a restart."""
+
+    _records: JobRecords
+
+    def wait(self, name: str, timeout: float | None = None) -> dict[str, Any]:
+        """Describe, once the job is over. TimeoutError after `timeout` seconds."""
+        return self._records.wait(name, timeout)
+
+    def done(self, name: str) -> threading.Event:
+        """Is set once the job is over. KeyError for a job that this process did not start."""
+        return self._records.done(name)
+
+    def recover(self) -> None:
+        """After a restart: what was running is shown as failed, and its leftovers go."""
+        self._records.recover()
+
+
 class _Recorder:
     """Writes what happens to one job into its record."""
 

@@ -4,7 +4,6 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateProc
 https://docs.aws.amazon.com/sagemaker/latest/dg/build-your-own-processing-container.html.
 """
 
-import threading
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -13,7 +12,7 @@ from localaws.context import Context
 from localaws.errors import NotImplementedHere, ValidationError
 from localaws.jobs import checks
 from localaws.jobs.channels import split_uri
-from localaws.jobs.records import JobRecords
+from localaws.jobs.records import JobRecords, Jobs
 from localaws.jobs.runner import Runner
 from localaws.jobs.spec import Input, JobSpec, Outcome, Output, below_ml
 from localaws.store import Record
@@ -35,7 +34,7 @@ _CONFIG_MEMBERS = (
 )
 
 
-class ProcessingJobs:
+class ProcessingJobs(Jobs):
     """The operations on processing jobs."""
 
     def __init__(self, context: Context, runner: Runner, announce: Announce = nobody) -> None:
@@ -67,18 +66,6 @@ class ProcessingJobs:
     def stop_processing_job(self, request: Request) -> Response:
         self._records.stop(request["ProcessingJobName"])
         return {}
-
-    def wait(self, name: str, timeout: float | None = None) -> Response:
-        """Describe, once the job is over. TimeoutError after `timeout` seconds."""
-        return self._records.wait(name, timeout)
-
-    def done(self, name: str) -> threading.Event:
-        """Is set once the job is over. KeyError for a job that this process did not start."""
-        return self._records.done(name)
-
-    def recover(self) -> None:
-        """After a restart: what was running is shown as failed, and its leftovers go."""
-        self._records.recover()
 
     def _spec(self, name: str, request: Request) -> JobSpec:
         app = request["AppSpecification"]

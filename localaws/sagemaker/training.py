@@ -5,7 +5,6 @@ https://docs.aws.amazon.com/sagemaker/latest/dg/your-algorithms-training-algo.ht
 """
 
 import re
-import threading
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -15,7 +14,7 @@ from localaws.errors import NotImplementedHere, ValidationError
 from localaws.jobs import checks, script_mode
 from localaws.jobs.channels import split_uri
 from localaws.jobs.images import Program
-from localaws.jobs.records import JobRecords
+from localaws.jobs.records import JobRecords, Jobs
 from localaws.jobs.runner import Runner
 from localaws.jobs.spec import (
     COMPLETED,
@@ -39,7 +38,7 @@ _FOLDERS = tuple(
 )
 
 
-class TrainingJobs:
+class TrainingJobs(Jobs):
     """The operations on training jobs."""
 
     def __init__(self, context: Context, runner: Runner, announce: Announce = nobody) -> None:
@@ -85,18 +84,6 @@ class TrainingJobs:
     def stop_training_job(self, request: Request) -> Response:
         self._records.stop(request["TrainingJobName"])
         return {}
-
-    def wait(self, name: str, timeout: float | None = None) -> Response:
-        """Describe, once the job is over. TimeoutError after `timeout` seconds."""
-        return self._records.wait(name, timeout)
-
-    def done(self, name: str) -> threading.Event:
-        """Is set once the job is over. KeyError for a job that this process did not start."""
-        return self._records.done(name)
-
-    def recover(self) -> None:
-        """After a restart: what was running is shown as failed, and its leftovers go."""
-        self._records.recover()
 
     def _spec(self, name: str, request: Request) -> JobSpec:
         algorithm, resources = request["AlgorithmSpecification"], request["ResourceConfig"]

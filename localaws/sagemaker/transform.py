@@ -7,7 +7,6 @@ Source: https://docs.aws.amazon.com/sagemaker/latest/APIReference/API_CreateTran
 https://docs.aws.amazon.com/sagemaker/latest/dg/batch-transform.html.
 """
 
-import threading
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -18,7 +17,7 @@ from localaws.hosting.batch import CLIENT_ERROR
 from localaws.jobs import checks
 from localaws.jobs.channels import split_uri
 from localaws.jobs.images import PROJECT
-from localaws.jobs.records import JobRecords
+from localaws.jobs.records import JobRecords, Jobs
 from localaws.jobs.runner import Runner
 from localaws.jobs.spec import Input, JobSpec, Outcome, Output
 from localaws.sagemaker.models import Models
@@ -39,7 +38,7 @@ _PROGRAM = (
 )
 
 
-class TransformJobs:
+class TransformJobs(Jobs):
     """The operations on transform jobs."""
 
     def __init__(
@@ -66,18 +65,6 @@ class TransformJobs:
     def stop_transform_job(self, request: Request) -> Response:
         self._records.stop(request["TransformJobName"])
         return {}
-
-    def wait(self, name: str, timeout: float | None = None) -> Response:
-        """Describe, once the job is over. TimeoutError after `timeout` seconds."""
-        return self._records.wait(name, timeout)
-
-    def done(self, name: str) -> threading.Event:
-        """Is set once the job is over. KeyError for a job that this process did not start."""
-        return self._records.done(name)
-
-    def recover(self) -> None:
-        """After a restart: what was running is shown as failed, and its leftovers go."""
-        self._records.recover()
 
     def _spec(self, name: str, request: Request) -> JobSpec:
         model = self._models.describe_model({"ModelName": request["ModelName"]})
