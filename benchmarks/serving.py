@@ -1,10 +1,10 @@
 """How fast the endpoint answers, beside TorchServe and LitServe with the same model archive.
 
-All serve at the same time and are asked in turn, round after round, with the same PNGs by the same
-client, so that a busy machine is busy for all of them; one image a request. Each peer serves twice,
-with and without its own batching (`servers` says why), and the fastest counts. In each round the
-archive's own time in a process with nothing else is measured as well (decoding, network, encoding;
-with the number of threads that is best for it). Figures are medians of rounds.
+All are asked in turn, round after round, with the same PNGs by the same client, so that a busy
+machine is busy for all of them; one image a request. Peers that are not asked are halted. Each peer
+serves twice, with and without its own batching (`servers` says why), and the fastest counts. In
+each round the archive's own time in a process with nothing else is measured as well (decoding,
+network, encoding; with the number of threads that is best for it). Figures are medians of rounds.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from benchmarks.load import Target, latencies, percentile, rate
 
 CLIENTS = (2, 4, 8)
 IMAGES = 50
+_WARM_UP = 0.5  # seconds, not counted: a server that was halted finds its memory again
 Figures = dict[str, float]
 
 
@@ -47,9 +48,11 @@ def measure(place: Deployed, rounds: int = 5, seconds: float = 3.0) -> dict[str,
             alone: list[float] = []
             results: dict[str, list[Figures]] = {target.name: [] for target in found}
             for _ in range(rounds):
-                alone.append(_in_process(model, folder / "image.png", seconds / 2))
+                with servers.alone(found[0], found):
+                    alone.append(_in_process(model, folder / "image.png", seconds / 2))
                 for target in found:
-                    results[target.name].append(_one_round(target, seconds))
+                    with servers.alone(target, found):
+                        results[target.name].append(_one_round(target, seconds))
     return _report(alone, {name: _medians(of) for name, of in results.items()})
 
 
@@ -72,6 +75,7 @@ def _in_process(model: Path, image: Path, seconds: float) -> float:
 
 
 def _one_round(target: Target, seconds: float) -> Figures:
+    rate(target, max(CLIENTS), _WARM_UP)
     found = [1000 * second for second in latencies(target, seconds)]
     figures = {f"p{percent}_ms": percentile(found, percent) for percent in (50, 95, 99)}
     return figures | {f"rate_{count}": rate(target, count, seconds) for count in CLIENTS}

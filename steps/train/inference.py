@@ -105,7 +105,7 @@ def predict_fn(images: Tensor, model: Model) -> Tensor:
     """Probabilities (N, 2) of the two classes."""
     with torch.inference_mode():
         logits = [model.logits(part) for part in forward.parts(images.to(model.device))]
-        return torch.cat(logits).double().softmax(dim=1).cpu()
+        return torch.cat(logits).softmax(dim=1, dtype=torch.float64).cpu()
 
 
 def output_fn(prediction: Tensor, accept: str) -> str | tuple[str, str]:
