@@ -1,7 +1,9 @@
 """The servers that are compared, each with the same model archive. Ports are free ones.
 
-`endpoint` is ours: InvokeEndpoint of the deployed endpoint, signed, with data capture. `torchserve`
-and `litserve` start the peers with a worker of one thread for each core, no line in the log for a
+`endpoint` is InvokeEndpoint of the deployed endpoint: signed requests, checked permissions, data
+capture, and behind them the model server. `model_server` is that one alone, in the place that the
+peers have: no AWS in front of it, a worker of one thread for each core. `torchserve` and `litserve`
+start the peers with a worker of one thread for each core, no line in the log for a
 request and no metrics of the machine; LitServe with as many API servers as workers, its default
 (on two cores one worker, or one API server, was no faster).
 
@@ -18,9 +20,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -56,6 +59,24 @@ def endpoint(place: Deployed, images: Sequence[bytes]) -> Target:
         headers = {**dict(signed.headers.items()), "Host": f"127.0.0.1:{port}"}
         requests.append(request(path, headers, image))
     return Target("endpoint", port, requests)
+
+
+@contextlib.contextmanager
+def model_server(archive: Path, folder: Path, images: Sequence[bytes]) -> Iterator[Target]:
+    """Ours, as an instance of an endpoint runs it."""
+    model, port = unpacked(archive, folder), _free_port()
+    command = [sys.executable, "-P", "-m", "model_server", "--bind", f"127.0.0.1:{port}"]
+    command += ["--model-dir", str(model)]
+    variables = {
+        "PYTHONPATH": str(HERE.parent / "localaws" / "hosting"),
+        "SAGEMAKER_MODEL_SERVER_WORKERS": str(WORKERS),
+    }
+    requests = [request("/invocations", _PNG, image) for image in images]
+    with _running("model server", command, Path(sys.executable), folder, variables) as process:
+        target = _ready(Target("model server", port, requests, process.pid), process, folder)
+        if target is None:
+            raise SystemExit("the model server did not start")
+        yield target
 
 
 @contextlib.contextmanager
@@ -157,13 +178,18 @@ def unpacked(archive: Path, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _running(
-    name: str, command: list[str], python: Path, folder: Path
+    name: str,
+    command: list[str],
+    python: Path,
+    folder: Path,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """The peer in a session of its own, because it leaves its workers behind when it is ended."""
+    """The server in a session of its own, because it leaves its workers behind when it is ended."""
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "TMPDIR": str(folder),  # where TorchServe notes that it runs; another one may
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        **(variables or {}),
     }
     with open(folder / f"{name}.log", "wb") as out:
         process = subprocess.Popen(
