@@ -34,6 +34,7 @@ from localaws.objects import Objects
 log = logging.getLogger(__name__)
 
 Json = dict[str, Any]
+_encode = json.JSONEncoder(separators=(",", ":"), ensure_ascii=False).encode
 
 
 class Exchange(NamedTuple):
@@ -64,7 +65,7 @@ def record(exchange: Exchange, settings: Json, moment: datetime.datetime) -> byt
         event["customAttributes"] = [exchange.custom_attributes]
     event["inferenceTime"] = moment.strftime("%Y-%m-%dT%H:%M:%SZ")
     line = {"captureData": data, "eventMetadata": event, "eventVersion": "0"}
-    return json.dumps(line, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return _encode(line).encode() + b"\n"
 
 
 def _half(body: bytes, content_type: str | None, mode: str, settings: Json) -> Json:
@@ -140,9 +141,8 @@ class Capture:
         self._folder.mkdir(parents=True, exist_ok=True)
         path = self._folder / name
         key = self.settings.get("KmsKeyId", "")
-        path.with_suffix(".uri").write_text(
-            f"{uri}\n{key}"
-        )  # before the file: one without it is nobody's
+        # Before the file: one without it is nobody's.
+        path.with_suffix(".uri").write_text(f"{uri}\n{key}")
         file = open(path, "ab")  # noqa: SIM115  # written to until its time has come
         return file, path, time.monotonic() + self._seconds
 
