@@ -48,9 +48,8 @@ def test_an_interruption_ends_the_run_and_keeps_what_was_measured(path: Path) ->
 
 
 def test_a_figure_that_json_cannot_hold_fails_its_benchmark_alone(path: Path) -> None:
-    failed = measure_all(
-        "ab", lambda name: {"a": {"x": 1}, "b": {"x": float("inf")}}[name], {}, path
-    )
+    entries: dict[str, dict[str, Any]] = {"a": {"x": 1}, "b": {"x": float("inf")}}
+    failed = measure_all("ab", entries.__getitem__, {}, path)
     assert list(failed) == ["b"]
     assert list(results.read(path)) == ["a"]
 
