@@ -56,7 +56,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             list(chosen), lambda name: _entry(chosen[name], args.quick, place), found, args.results
         )
     print(f"\n{table.text(claims.lines(found), found)}\n")
-    if args.results == results.PATH:
+    if args.quick:
+        print("Quick runs only show that the programs work: their figures stand for nothing.")
+    elif args.results == results.PATH:
         print("`python -m benchmarks.readme` puts these figures into the README.")
     for name, reason in failed.items():
         print(f"{name} failed: {reason}", file=sys.stderr)
