@@ -18,11 +18,15 @@ _TIMEOUT = 60.0  # seconds for one answer
 
 @dataclass(frozen=True)
 class Target:
-    """A server at `port` on this machine, and whole HTTP/1.1 requests to send it in turn."""
+    """A server at `port` on this machine, and whole HTTP/1.1 requests to send it in turn.
+
+    `group` is the process group of a server that may be halted while it is not asked.
+    """
 
     name: str
     port: int
     requests: Sequence[bytes]
+    group: int | None = None
 
 
 def request(path: str, headers: Mapping[str, str], body: bytes) -> bytes:

@@ -1,7 +1,9 @@
 """The servers that are compared, each with the same model archive. Ports are free ones.
 
-`endpoint` is ours: InvokeEndpoint of the deployed endpoint, signed, with data capture. `torchserve`
-and `litserve` start the peers with a worker of one thread for each core, no line in the log for a
+`endpoint` is InvokeEndpoint of the deployed endpoint: signed requests, checked permissions, data
+capture, and behind them the model server. `model_server` is that one alone, in the place that the
+peers have: no AWS in front of it, a worker of one thread for each core. `torchserve` and `litserve`
+start the peers with a worker of one thread for each core, no line in the log for a
 request and no metrics of the machine; LitServe with as many API servers as workers, its default
 (on two cores one worker, or one API server, was no faster).
 
@@ -18,9 +20,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tarfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -59,6 +62,24 @@ def endpoint(place: Deployed, images: Sequence[bytes]) -> Target:
 
 
 @contextlib.contextmanager
+def model_server(archive: Path, folder: Path, images: Sequence[bytes]) -> Iterator[Target]:
+    """Ours, as an instance of an endpoint runs it."""
+    model, port = unpacked(archive, folder), _free_port()
+    command = [sys.executable, "-P", "-m", "model_server", "--bind", f"127.0.0.1:{port}"]
+    command += ["--model-dir", str(model)]
+    variables = {
+        "PYTHONPATH": str(HERE.parent / "localaws" / "hosting"),
+        "SAGEMAKER_MODEL_SERVER_WORKERS": str(WORKERS),
+    }
+    requests = [request("/invocations", _PNG, image) for image in images]
+    with _running("model server", command, Path(sys.executable), folder, variables) as process:
+        target = _ready(Target("model server", port, requests, process.pid), process, folder)
+        if target is None:
+            raise SystemExit("the model server did not start")
+        yield target
+
+
+@contextlib.contextmanager
 def torchserve(
     archive: Path, folder: Path, images: Sequence[bytes], batch: int = 1
 ) -> Iterator[Target | None]:
@@ -83,7 +104,22 @@ def torchserve(
     command += ["--model-store", ".", "--models", "scones=scones.mar"]
     requests = [request("/predictions/scones", _PNG, image) for image in images]
     with _running("torchserve", command, python, folder) as process:
-        yield _ready(Target(_named("torchserve", batch), port, requests), process, folder)
+        target = Target(_named("torchserve", batch), port, requests, process.pid)
+        yield _ready(target, process, folder)
+
+
+@contextlib.contextmanager
+def alone(target: Target, others: Sequence[Target]) -> Iterator[None]:
+    """Halts the others: a peer's idle workers look for work so often that it costs a fifth of two
+    cores."""
+    groups = [other.group for other in others if other.group and other is not target]
+    for group in groups:
+        os.killpg(group, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        for group in groups:
+            os.killpg(group, signal.SIGCONT)
 
 
 def _named(name: str, batch: int) -> str:
@@ -128,7 +164,8 @@ def litserve(
     command = [str(python), program, str(model), *map(str, numbers)]
     requests = [request("/predict", _PNG, image) for image in images]
     with _running("litserve", command, python, folder) as process:
-        yield _ready(Target(_named("litserve", batch), port, requests), process, folder)
+        target = Target(_named("litserve", batch), port, requests, process.pid)
+        yield _ready(target, process, folder)
 
 
 def unpacked(archive: Path, folder: Path) -> Path:
@@ -141,13 +178,18 @@ def unpacked(archive: Path, folder: Path) -> Path:
 
 @contextlib.contextmanager
 def _running(
-    name: str, command: list[str], python: Path, folder: Path
+    name: str,
+    command: list[str],
+    python: Path,
+    folder: Path,
+    variables: Mapping[str, str] | None = None,
 ) -> Iterator["subprocess.Popen[bytes]"]:
-    """The peer in a session of its own, because it leaves its workers behind when it is ended."""
+    """The server in a session of its own, because it leaves its workers behind when it is ended."""
     environment = os.environ | {
         "OMP_NUM_THREADS": "1",
         "TMPDIR": str(folder),  # where TorchServe notes that it runs; another one may
         "PATH": f"{python.parent}{os.pathsep}{os.environ['PATH']}",
+        **(variables or {}),
     }
     with open(folder / f"{name}.log", "wb") as out:
         process = subprocess.Popen(

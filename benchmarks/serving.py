@@ -1,10 +1,13 @@
-"""How fast the endpoint answers, beside TorchServe and LitServe with the same model archive.
+"""How fast the endpoint answers, and its model server alone, beside TorchServe and LitServe.
 
-All serve at the same time and are asked in turn, round after round, with the same PNGs by the same
-client, so that a busy machine is busy for all of them; one image a request. Each peer serves twice,
-with and without its own batching (`servers` says why), and the fastest counts. In each round the
-archive's own time in a process with nothing else is measured as well (decoding, network, encoding;
-with the number of threads that is best for it). Figures are medians of rounds.
+All have the same model archive. The peers are model servers: what the endpoint does besides
+(signatures, permissions, metrics, data capture) they do not do.
+
+All are asked in turn, round after round, with the same PNGs by the same client, so that a busy
+machine is busy for all of them; one image a request. Peers that are not asked are halted. Each peer
+serves twice, with and without its own batching (`servers` says why), and the fastest counts. In
+each round the archive's own time in a process with nothing else is measured as well (decoding,
+network, encoding; with the number of threads that is best for it). Figures are medians of rounds.
 """
 
 import argparse
@@ -24,7 +27,9 @@ from benchmarks.deployed import Deployed, deployed, sample_images
 from benchmarks.load import Target, latencies, percentile, rate
 
 CLIENTS = (2, 4, 8)
+OURS = ("endpoint", "model server")
 IMAGES = 50
+_WARM_UP = 0.5  # seconds, not counted: a server that was halted finds its memory again
 Figures = dict[str, float]
 
 
@@ -39,7 +44,9 @@ def measure(place: Deployed, rounds: int = 5, seconds: float = 3.0) -> dict[str,
                 for name, serve in (("ts", servers.torchserve), ("ls", servers.litserve))
                 for batch in (1, servers.BATCH)
             ]
-            found = [servers.endpoint(place, images), *(t for t in others if t is not None)]
+            ours = stack.enter_context(servers.model_server(place.archive, folder / "ms", images))
+            peers = [target for target in others if target is not None]
+            found = [servers.endpoint(place, images), ours, *peers]
             model = servers.unpacked(place.archive, folder)
             (folder / "image.png").write_bytes(images[0])
             for target in found:
@@ -47,9 +54,11 @@ def measure(place: Deployed, rounds: int = 5, seconds: float = 3.0) -> dict[str,
             alone: list[float] = []
             results: dict[str, list[Figures]] = {target.name: [] for target in found}
             for _ in range(rounds):
-                alone.append(_in_process(model, folder / "image.png", seconds / 2))
+                with servers.alone(found[0], found):
+                    alone.append(_in_process(model, folder / "image.png", seconds / 2))
                 for target in found:
-                    results[target.name].append(_one_round(target, seconds))
+                    with servers.alone(target, found):
+                        results[target.name].append(_one_round(target, seconds))
     return _report(alone, {name: _medians(of) for name, of in results.items()})
 
 
@@ -72,6 +81,7 @@ def _in_process(model: Path, image: Path, seconds: float) -> float:
 
 
 def _one_round(target: Target, seconds: float) -> Figures:
+    rate(target, max(CLIENTS), _WARM_UP)
     found = [1000 * second for second in latencies(target, seconds)]
     figures = {f"p{percent}_ms": percentile(found, percent) for percent in (50, 95, 99)}
     return figures | {f"rate_{count}": rate(target, count, seconds) for count in CLIENTS}
@@ -93,12 +103,15 @@ def _report(alone: Sequence[float], results: dict[str, Figures]) -> dict[str, An
     figures["endpoint_over_in_process"] = results["endpoint"]["p50_ms"] / own
     print(f"endpoint over in process, medians: {figures['endpoint_over_in_process']:.2f}")
     best = {name: max(f[f"rate_{n}"] for n in CLIENTS) for name, f in results.items()}
-    rivals = {name: value for name, value in best.items() if name != "endpoint"}
+    rivals = {name: value for name, value in best.items() if name not in OURS}
     if rivals:
         better = max(rivals, key=rivals.__getitem__)
-        figures["endpoint_over_better_peer"] = best["endpoint"] / rivals[better]
-        ratio = figures["endpoint_over_better_peer"]
-        print(f"requests a second over the better peer's ({better}), each at its best: {ratio:.2f}")
+        print(f"requests a second over the better peer's ({better}), each at its best:")
+        for name in OURS:
+            ratio = figures[f"{name.replace(' ', '_')}_over_better_peer"] = (
+                best[name] / rivals[better]
+            )
+            print(f"  {name:<13}{ratio:.2f}")
     return figures
 
 

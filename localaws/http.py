@@ -3,23 +3,24 @@
 werkzeug's handler ends each connection with its answer, because it cannot tell what of a request's
 body is still unread, and so every call of every client pays for a connection and a thread. Here a
 body knows its length: what the application leaves is read and forgotten, and the next request
-follows. A head is not taken for an e-mail, as the standard library does.
+follows. A head is read at a stroke, and not taken for an e-mail, as the standard library does.
 """
 
 import io
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
-from http.client import HTTPMessage
 from typing import Any
 from wsgiref.types import WSGIEnvironment
 
 from moto.moto_server.werkzeug_app import MotoRequestHandler
 
+from localaws.hosting.model_server.head import TooLong, read_head
+
 log = logging.getLogger(__name__)
 
 IDLE = 30.0  # seconds that a connection may wait for its next request; it holds a thread
-_LONGEST_LINE, _MOST_HEADERS = 65_536, 200
+_LONGEST_LINE, _MOST_LINES = 65_536, 200
 _LARGE = 65_536  # bytes
 _BODILESS = (204, 304)
 _GONE = (ConnectionError, TimeoutError)
@@ -49,9 +50,21 @@ class Body(io.RawIOBase):
             self.readinto(scratch)
 
 
+class Headers(list[tuple[str, str]]):
+    """A request's headers in order, with what the base class asks of an e-mail's."""
+
+    def items(self) -> "Headers":
+        return self
+
+    def keys(self) -> list[str]:
+        return [name for name, _ in self]
+
+
 class Handler(MotoRequestHandler):
     """Answers the requests of one connection, in turn, from the server's application."""
 
+    rfile: io.BufferedReader
+    headers: Headers  # type: ignore[assignment]  # an e-mail's in the base class
     disable_nagle_algorithm = True
     protocol_version = "HTTP/1.1"
 
@@ -67,29 +80,25 @@ class Handler(MotoRequestHandler):
     def _read_head(self) -> bool:
         """Whether there is another request; sets what the base class's `parse_request` would."""
         self.connection.settimeout(IDLE)
-        line = self._read_line()
-        if not line:
+        try:
+            lines = read_head(self.rfile, _LONGEST_LINE, _MOST_LINES)
+        except TooLong:
+            return self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
+        if not lines:
             return False
-        words = line.split()
+        words = lines[0].split()
         if len(words) != 3 or words[2] not in ("HTTP/1.1", "HTTP/1.0"):
             return self._refuse(HTTPStatus.BAD_REQUEST)
-        self.requestline = line
+        self.requestline = lines[0]
         self.command, path, self.request_version = words
         self.path = "/" + path.lstrip("/") if path.startswith("//") else path
-        self.headers = HTTPMessage()
-        for _ in range(_MOST_HEADERS):
-            line = self._read_line()
-            if not line:
-                return True
+        self.headers = Headers()
+        for line in lines[1:]:
             name, colon, value = line.partition(":")
             if not colon or line[0] in " \t":
                 return self._refuse(HTTPStatus.BAD_REQUEST)
-            self.headers[name] = value.strip()
-        return self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE)
-
-    def _read_line(self) -> str:
-        line: bytes = self.rfile.readline(_LONGEST_LINE)
-        return line.decode("latin-1").rstrip("\r\n")
+            self.headers.append((name, value.strip()))
+        return True
 
     def _refuse(self, status: HTTPStatus) -> bool:
         line = f"HTTP/1.1 {status.value} {status.phrase}"
@@ -99,7 +108,7 @@ class Handler(MotoRequestHandler):
     def _answer(self) -> bool:
         """One answer. False ends the connection."""
         self.environ = environ = self.make_environ()
-        if self.headers.get("Expect", "").lower() == "100-continue":
+        if environ.get("HTTP_EXPECT", "").lower() == "100-continue":
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         is_chunked = "HTTP_TRANSFER_ENCODING" in environ  # then its end is not known beforehand
         length = environ.get("CONTENT_LENGTH") or "0"
@@ -108,7 +117,7 @@ class Handler(MotoRequestHandler):
         body = Body(self.rfile, int(length))
         if not is_chunked:
             environ["wsgi.input"] = body
-        wants_close = self.headers.get("Connection", "").lower() == "close"
+        wants_close = environ.get("HTTP_CONNECTION", "").lower() == "close"
         stays = not is_chunked and not wants_close and self.request_version == "HTTP/1.1"
         response = Response(self.wfile.write, self.command, self.request_version, stays)
         try:

@@ -1,7 +1,6 @@
 """Connections to a model server's socket file, kept open from one request to the next.
 
-At the other end is `model_server.http`, so this speaks the little HTTP that it speaks: the standard
-library's client costs more than a small network's layer, for its answers' heads alone.
+At the other end is `model_server.http`, so this speaks the little HTTP that it speaks.
 """
 
 import os
@@ -12,6 +11,10 @@ from collections import deque
 from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
+
+from localaws.hosting.model_server.head import TooLong, read_head
+
+_LONGEST_LINE, _MOST_LINES = 65_536, 200
 
 
 class Reply(NamedTuple):
@@ -49,22 +52,20 @@ class _Connection:
 
     def receive(self) -> tuple[int, dict[str, str], bytes]:
         """Status, headers and body."""
-        status = self._line().split(None, 2)[1]
-        headers: dict[str, str] = {}
-        while line := self._line():
-            name, _, value = line.partition(":")
-            headers[name.lower()] = value.strip()
-        length = int(headers["content-length"])
-        body = self._reader.read(length)
+        try:
+            first, *lines = read_head(self._reader, _LONGEST_LINE, _MOST_LINES)
+            headers: dict[str, str] = {}
+            for line in lines:
+                name, _, value = line.partition(":")
+                headers[name.lower()] = value.strip()
+            length = int(headers["content-length"])
+            body = self._reader.read(length)
+            status = int(first.split(None, 2)[1])
+        except (ValueError, LookupError, TooLong) as error:
+            raise ConnectionError("the answer is cut off") from error
         if len(body) < length:
             raise ConnectionError("the answer is cut off")
-        return int(status), headers, body
-
-    def _line(self) -> str:
-        line = self._reader.readline()
-        if not line.endswith(b"\n"):
-            raise ConnectionError("the answer is cut off")
-        return line.decode("latin-1").rstrip("\r\n")
+        return status, headers, body
 
     def close(self) -> None:
         self._reader.close()

@@ -46,7 +46,7 @@ class Model(NamedTuple):
 class _Calibrated(nn.Module):
     """The mean of the logits of image and mirror, over the temperature that makes them honest."""
 
-    def __init__(self, network: Network, temperature: float) -> None:
+    def __init__(self, network: nn.Module, temperature: float) -> None:
         super().__init__()
         self.network, self.temperature = network, temperature
 
@@ -64,7 +64,7 @@ def model_fn(model_dir: str) -> Model:
     state = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
     network.load_state_dict(state)
     metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
-    calibrated = _Calibrated(network, float(metadata["temperature"])).to(device).eval()
+    calibrated = _Calibrated(network.folded(), float(metadata["temperature"])).to(device).eval()
     example = torch.rand(1, 3, picture.SIDE, picture.SIDE, device=device)
     return Model(forward.Together(forward.compiled(calibrated, example)), device)
 
@@ -105,7 +105,7 @@ def predict_fn(images: Tensor, model: Model) -> Tensor:
     """Probabilities (N, 2) of the two classes."""
     with torch.inference_mode():
         logits = [model.logits(part) for part in forward.parts(images.to(model.device))]
-        return torch.cat(logits).double().softmax(dim=1).cpu()
+        return torch.cat(logits).softmax(dim=1, dtype=torch.float64).cpu()
 
 
 def output_fn(prediction: Tensor, accept: str) -> str | tuple[str, str]:

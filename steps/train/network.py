@@ -12,9 +12,13 @@ This module travels in the model archive. It imports torch alone, and nothing ne
 of the oldest inference image (2.6).
 """
 
+from copy import deepcopy
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.nn.utils.fusion import fuse_conv_bn_eval
 
 WIDTHS = (32, 64, 128)
 WHITENED = 24  # 2×2 patches of 3 channels have 12 eigenvectors; each comes with its negative
@@ -47,6 +51,34 @@ class Network(nn.Module):
         """The mean of the logits of each image and of its mirror image."""
         logits: Tensor = (self(images) + self(images.flip(3))) / 2
         return logits
+
+    @torch.no_grad()
+    def folded(self) -> nn.Module:
+        """The same function in fewer operations, to serve: a sixth of the time less.
+
+        What only scales and shifts goes into the convolution before or after it. Through the
+        pooling too: the greatest value stays the greatest under a positive factor. Where training
+        has left one that is not, that batch norm stays.
+        """
+        network = deepcopy(self).eval()
+        layers: list[nn.Module] = [network._normalising_whitening(), nn.GELU()]
+        for group in network.groups:
+            parts: tuple[Any, ...] = tuple(group.children())
+            first, pool, first_norm, gelu, second, second_norm, _ = parts
+            if bool((first_norm.weight > 0).all()):
+                layers += [fuse_conv_bn_eval(first, first_norm), pool, gelu]
+            else:
+                layers += [first, pool, first_norm, gelu]
+            layers += [fuse_conv_bn_eval(second, second_norm), gelu]
+        network.head.weight /= 9
+        return nn.Sequential(*layers, nn.AdaptiveMaxPool2d(1), nn.Flatten(), network.head).eval()
+
+    def _normalising_whitening(self) -> nn.Conv2d:
+        weight = self.whitening.weight / self.deviation
+        convolution = nn.Conv2d(3, WHITENED, 2)
+        convolution.weight = nn.Parameter(weight)
+        convolution.bias = nn.Parameter(-(weight * self.mean).sum((1, 2, 3)))
+        return convolution
 
     @torch.no_grad()
     def fit_input(self, images: Tensor) -> None:

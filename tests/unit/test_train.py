@@ -251,6 +251,22 @@ def test_the_network_has_as_many_weights_as_the_recipe_says() -> None:
     assert round(sum(weight.numel() for weight in Network().parameters()), -3) == 294_000
 
 
+@pytest.mark.parametrize("least", [0.5, -0.5], ids=["positive factors", "negative ones too"])
+def test_the_folded_network_is_the_same_function(least: float) -> None:
+    torch.manual_seed(0)
+    network = Network()
+    network.fit_input(torch.rand(50, 3, 32, 32))
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.BatchNorm2d):
+            torch.nn.init.uniform_(layer.weight, least, 1.5)
+            torch.nn.init.uniform_(layer.bias, -1, 1)
+    network(torch.rand(100, 3, 32, 32))  # statistics that are not those of a new network
+    network.eval()
+    images = torch.rand(8, 3, 32, 32)
+    with torch.no_grad():
+        torch.testing.assert_close(network.folded()(images), network(images), rtol=1e-4, atol=1e-5)
+
+
 def test_whitening_makes_patches_uncorrelated() -> None:
     images = torch.rand(200, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     network = Network()
