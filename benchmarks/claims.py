@@ -43,6 +43,10 @@ def _endpoint(figures: Figures) -> float:
     return _most(figures, ["endpoint"])
 
 
+def _model_server(figures: Figures) -> float:
+    return _most(figures, ["model server"])
+
+
 def _rival(figures: Figures) -> float:
     """The better of them, with batching of its own or without: `torchserve x8`, `torchserve`."""
     return _most(figures, [name for name in figures if peers.program(name) in RIVALS])
@@ -154,6 +158,18 @@ CLAIMS = (
             Number(lambda f: _endpoint(f) / _plain_rival(f), "times", 2),
             Number(_endpoint),
             Number(_plain_rival),
+        ),
+        RIVALS,
+    ),
+    Claim(
+        "serving",
+        "the model server alone, without the endpoint in front of it, against the better one, "
+        "each with its own batching if that is faster",
+        "{} ({} and {})",
+        (
+            Number(lambda f: _model_server(f) / _rival(f), "times", 2),
+            Number(_model_server),
+            Number(_rival),
         ),
         RIVALS,
     ),
