@@ -19,15 +19,15 @@ from typing import Any
 from benchmarks.prepare import ROOT, shared_archive
 
 
-def measure(data: Path, seeds: range) -> dict[str, Any]:
-    """The test accuracy and the training seconds of each seed."""
+def measure(data: Path, seeds: range, options: Sequence[str] = ()) -> dict[str, Any]:
+    """The test accuracy and the training seconds of each seed; `options` go to Train."""
     accuracies, seconds = [], []
     with tempfile.TemporaryDirectory(prefix="scones-accuracy-") as temporary:
         folder = Path(temporary)
         _run("steps.prepare", "--input", str(data), "--output", str(folder / "data"))
         for seed in seeds:
             started = time.perf_counter()
-            _train(folder, seed)
+            _train(folder, seed, options)
             seconds.append(round(time.perf_counter() - started, 1))
             accuracies.append(_evaluate(folder, seed))
             print(f"seed {seed}: accuracy {accuracies[-1]:.3f}, {seconds[-1]} s", flush=True)
@@ -41,10 +41,10 @@ def measure(data: Path, seeds: range) -> dict[str, Any]:
     }
 
 
-def _train(folder: Path, seed: int) -> None:
+def _train(folder: Path, seed: int, options: Sequence[str]) -> None:
     model = folder / f"model-{seed}"
     channels = [f"--{name}={folder / 'data' / name}" for name in ("train", "validation", "dataset")]
-    _run("steps.train", *channels, f"--model-dir={model}", f"--seed={seed}")
+    _run("steps.train", *channels, f"--model-dir={model}", f"--seed={seed}", *options)
     (folder / f"archive-{seed}").mkdir()
     with tarfile.open(folder / f"archive-{seed}" / "model.tar.gz", "w:gz") as archive:
         archive.add(model, arcname=".")
@@ -70,10 +70,12 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.accuracy", description=__doc__)
     parser.add_argument("--data", type=Path, default=shared_archive(), help="the archive")
     parser.add_argument("--seeds", type=int, default=5, help="how many, from 0 on")
+    parser.add_argument("--epochs", type=int, help="fewer of them, for a try")
     args = parser.parse_args(argv)
     if args.data is None:
-        parser.error("no archive here: give --data, or set SCONES_DATA")
-    figures = measure(args.data, range(args.seeds))
+        raise SystemExit("no archive here: give --data, or set SCONES_DATA")
+    options = [f"--epochs={args.epochs}"] if args.epochs else []
+    figures = measure(args.data, range(args.seeds), options)
     print(
         f"mean {figures['mean']:.3f}, deviation {figures['deviation']:.3f}, "
         f"training {figures['training_seconds_median']} s at the median"

@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> dict[str, object]:
         folder = Path(temporary)
         files = _captured(args.data, args.records, folder)
         rates: dict[str, list[float]] = {}
-        for _ in range(args.repeats):
+        for repeat in range(args.repeats):
+            print(f"run {repeat + 1} of {args.repeats} …", flush=True)
             for written, path in files.items():
                 for way, program in (("fast", FAST), ("plain", PLAIN)):
                     rates.setdefault(f"{way}_{written}", []).append(_rate(program, path))

@@ -17,7 +17,6 @@ peak memory is compared.
 
 import argparse
 import json
-import math
 import os
 import statistics
 import subprocess
@@ -130,33 +129,37 @@ def _against_peers(folder: Path, rows: int, repeats: int, limit: float) -> dict[
         numbers, classes = _table(size, seed)
         np.savez(path, numbers=numbers, classes=classes)
     found = {"ours": Path(sys.executable), **{n: peers.python(n) for n in PROGRAMS if n != "ours"}}
-    times: dict[str, list[list[float]]] = {}
-    for _ in range(repeats):
-        for name, interpreter in found.items():
-            if interpreter:
-                arguments = [str(interpreter), "-c", TABLES + PROGRAMS[name], *map(str, tables)]
-                times.setdefault(name, []).append(_times(arguments, limit))
+    pythons = {name: str(interpreter) for name, interpreter in found.items() if interpreter}
+    times: dict[str, list[list[float]]] = {name: [] for name in pythons}
+    for repeat in range(repeats):
+        for name in [*times]:
+            print(f"run {repeat + 1} of {repeats}: {name} …", flush=True)
+            arguments = [pythons[name], "-c", TABLES + PROGRAMS[name], *map(str, tables)]
+            try:
+                times[name].append(_times(arguments, limit))
+            except RuntimeError as problem:
+                if name == "ours":
+                    raise
+                del times[name]
+                peers.missing(name, str(problem))
     median = {name: [*map(statistics.median, zip(*t, strict=True))] for name, t in times.items()}
     print(f"\n15 features of {rows:,} records against {BASELINE_ROWS:,}, median of {repeats}")
     print(f"{'':<12}{'wall s':>9}{'CPU s':>9}{'times ours (wall)':>20}{'(CPU)':>9}")
     for name, (wall, cpu) in median.items():
         ratios = wall / median["ours"][0], cpu / median["ours"][1]
         print(f"{name:<12}{wall:>9.2f}{cpu:>9.2f}{ratios[0]:>20.1f}{ratios[1]:>9.1f}")
-    return {
-        f"{name}_seconds": {"wall": wall, "cpu": cpu} if wall < math.inf else f"over {limit:g}"
-        for name, (wall, cpu) in median.items()
-    }
+    return {f"{name}_seconds": {"wall": wall, "cpu": cpu} for name, (wall, cpu) in median.items()}
 
 
 def _times(arguments: Sequence[str], limit: float) -> list[float]:
-    """Wall and CPU seconds that a program tells in its last line; one cut off has infinity."""
+    """Wall and CPU seconds that a program tells in its last line. RuntimeError if it does not."""
     try:
         done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=limit)
     except subprocess.TimeoutExpired:
-        print(f"{arguments[0]} was cut off after {limit:g} s", flush=True)
-        return [math.inf, math.inf]
+        raise RuntimeError(f"cut off after {limit:g} s") from None
     if done.returncode:
-        raise RuntimeError(f"{arguments[0]} failed: {done.stderr[-2000:]}")
+        said = done.stderr.strip().splitlines() or ["no word"]
+        raise RuntimeError(f"it ended with exit status {done.returncode}: {said[-1]}")
     found: list[float] = json.loads(done.stdout.splitlines()[-1])
     return found
 
@@ -173,12 +176,12 @@ def _memory(folder: Path, small: int, large: int) -> dict[str, object]:
     """Peak memory of the program on CSV files of `small` and of `large` records in all."""
     figures: dict[str, object] = {}
     peaks: list[float] = []
-    print(f"\n{'records':>12}{'peak MB':>9}{'CPU s':>9}")
     for size in (small, large):
+        print(f"the analyzer on {size:,} records …", end=" ", flush=True)
         data = folder / f"csv-{size}"
         _write_csv(data, size)
         peak, seconds = _analyzed(data, folder / f"out-{size}", size)
-        print(f"{size:>12,}{peak:>9.0f}{seconds:>9.1f}")
+        print(f"peak {peak:.0f} MB, CPU {seconds:.1f} s", flush=True)
         figures[f"peak_mb_{size}"], figures[f"cpu_seconds_{size}"] = peak, seconds
         peaks.append(peak)
     figures["peak_growth"] = peaks[-1] / peaks[0] - 1

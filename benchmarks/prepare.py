@@ -26,6 +26,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from benchmarks import peers
+
 ROOT = Path(__file__).parents[1]
 NAME = "cifar-100-python-bicycle-motorcycle.tar.gz"
 
@@ -78,9 +80,10 @@ def _side_by_side(data: Path, folder: Path, repeats: int) -> dict[str, object]:
     missing = [name for name in ("pandas", "matplotlib") if not importlib.util.find_spec(name)]
     if missing:
         del programs["notebook"]
-        print(f"the notebook's way is left out: {' and '.join(missing)} not installed")
+        peers.missing("notebook", f"{' and '.join(missing)} not installed")
     runs: dict[str, list[Measured]] = {name: [] for name in programs}
     for repeat in range(repeats + 1):
+        print(f"run {repeat} of {repeats} …" if repeat else "a run beforehand …", flush=True)
         for name, arguments in programs.items():
             measured = _measure([*arguments, str(folder / f"{name}-{repeat}")])
             if repeat:  # the first run fills the file cache and compiles the modules
@@ -105,6 +108,7 @@ def _full_size(archive: Path, folder: Path) -> dict[str, object]:
     runs: list[Measured] = []
     alone: list[Measured] = []
     for repeat in range(3):
+        print(f"the full archive, run {repeat + 1} of 3 …", flush=True)
         runs.append(_measure([*arguments, str(folder / f"full-{repeat}")]))
         with _one_core():
             alone.append(_measure([*arguments, str(folder / f"alone-{repeat}")]))

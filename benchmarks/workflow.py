@@ -26,6 +26,7 @@ _INTERVAL = 0.02  # seconds between two looks at an execution
 
 def measure(place: Deployed, alone: int = 100, together: int = 1_000) -> dict[str, Any]:
     """Prints and returns the figures."""
+    print(f"{alone} executions one after the other, {together} eight at a time …", flush=True)
     own = _own_times(place, alone)
     print(f"\nthe inference workflow on the embedded AWS, {alone} executions one after the other")
     print(f"{'own time':<28}{statistics.median(own):>8.0f} ms median")
