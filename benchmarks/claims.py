@@ -167,7 +167,7 @@ CLAIMS = (
         "each with its own batching if that is faster",
         "{} ({} and {})",
         (
-            Number(lambda f: _model_server(f) / _rival(f), "times", 2),
+            Number(lambda f: _model_server(f) / _rival(f), "times", 2, at_least=1.5),
             Number(_model_server),
             Number(_rival),
         ),

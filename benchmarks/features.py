@@ -59,7 +59,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, object]:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     parser.add_argument("--data", type=Path, default=shared_archive(), help="the archive")
     parser.add_argument("--records", type=int, default=6_000)
-    parser.add_argument("--repeats", type=int, default=5, help="runs of each way")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each way")
     args = parser.parse_args(argv)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as temporary:
         folder = Path(temporary)

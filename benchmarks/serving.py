@@ -33,7 +33,7 @@ _WARM_UP = 0.5  # seconds, not counted: a server that was halted finds its memor
 Figures = dict[str, float]
 
 
-def measure(place: Deployed, rounds: int = 5, seconds: float = 3.0) -> dict[str, Any]:
+def measure(place: Deployed, rounds: int = 3, seconds: float = 3.0) -> dict[str, Any]:
     """Prints a table and returns its figures."""
     images = _images(place)
     with tempfile.TemporaryDirectory(prefix="benchmark-") as temporary:
@@ -119,7 +119,7 @@ def main(argv: Sequence[str] | None = None) -> dict[str, Any]:
     """Prints the figures and returns them."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
-    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3.0, help="of each measurement")
     args = parser.parse_args(argv)
     with deployed() as place:
