@@ -12,7 +12,7 @@ import click
 from pipelines import execution, registry
 from pipelines.check import check
 from pipelines.resources import Resources, of_stack
-from scones import labelled, source
+from scones import source
 from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
 from scones.connection import Connection, announce
 from scones.datasets import staged
@@ -160,6 +160,8 @@ def run_parameters(
 
     The images that were labelled by now are gathered for it.
     """
+    from scones import labelled  # with numpy, which no other command here needs
+
     images = labelled.gather(
         resources.bucket_name,
         resources.endpoint_name,

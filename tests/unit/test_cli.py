@@ -1,6 +1,8 @@
 """The command line's edges: one sentence and an exit code that means something."""
 
 import json
+import subprocess
+import sys
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,8 @@ from scones import screen
 from scones.__main__ import main
 from scones.cli import SconesGroup
 from scones.screen import Shown
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -113,3 +117,10 @@ def test_a_listing_is_a_table_for_people_and_json_for_a_script(
     assert json.loads(capsys.readouterr().out) == [
         {"url": "s3://a/b", "written": "2026-11-22T14:05:06.000007", "found": [1, 2]}
     ]
+
+
+def test_a_command_that_looks_at_no_image_starts_without_numpy() -> None:
+    modules = ("models", "pipeline", "deployments", "monitor", "retraining", "data", "local")
+    program = f"import sys, {', '.join(f'scones.{name}' for name in modules)}\n"
+    program += "sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0
