@@ -72,7 +72,7 @@ setup(
         ],
     },
     package_data={
-        "monitoring.report": ["template.html", "macros.html", "look.css"],
+        "monitoring.report": ["base.html", "template.html", "macros.html", "look.css"],
         "monitoring.card": ["template.html"],
     },
     entry_points={"console_scripts": ["scones=scones.__main__:main"]},

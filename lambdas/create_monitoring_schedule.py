@@ -17,56 +17,13 @@ from lambdas import baseline, deployment, log, placement
 from lambdas.clients import client
 from lambdas.log import Json
 
+_INPUT, _OUTPUT = "/opt/ml/processing/input/endpoint", "/opt/ml/processing/output"
 _REFUSALS = ("maintenance mode", "not available to new customers")
 
 
 def schedule_request(endpoint_name: str, baselines: Json, environment: Mapping[str, str]) -> Json:
     """The request; `baselines` are the DriftCheckBaselines of the version that is deployed."""
-    drift = baselines["ModelDataQuality"]
-    output = {
-        "S3Uri": f"s3://{environment['BUCKET_NAME']}/monitoring",
-        "LocalPath": "/opt/ml/processing/output",
-        "S3UploadMode": "Continuous",
-    }
-    formats = {"sagemakerCaptureJson": {"captureIndexNames": ["endpointInput", "endpointOutput"]}}
-    job = {
-        "BaselineConfig": {
-            "ConstraintsResource": {"S3Uri": drift["Constraints"]["S3Uri"]},
-            "StatisticsResource": {"S3Uri": drift["Statistics"]["S3Uri"]},
-        },
-        "MonitoringInputs": [
-            {
-                "EndpointInput": {
-                    "EndpointName": endpoint_name,
-                    "LocalPath": "/opt/ml/processing/input/endpoint",
-                }
-            }
-        ],
-        "MonitoringOutputConfig": {
-            "MonitoringOutputs": [{"S3Output": output}],
-            "KmsKeyId": environment["KMS_KEY_ARN"],
-        },
-        "MonitoringResources": {
-            "ClusterConfig": {
-                "InstanceCount": 1,
-                "InstanceType": environment["MONITORING_INSTANCE_TYPE"],
-                "VolumeSizeInGB": 20,
-                "VolumeKmsKeyId": environment["KMS_KEY_ARN"],
-            }
-        },
-        "MonitoringAppSpecification": {
-            "ImageUri": environment["ANALYZER_IMAGE_URI"],
-            "RecordPreprocessorSourceUri": environment["PREPROCESSOR_URL"],
-        },
-        "Environment": {
-            "dataset_format": json.dumps(formats, separators=(",", ":")),
-            "dataset_source": "/opt/ml/processing/input/endpoint",
-            "output_path": "/opt/ml/processing/output",
-            "publish_cloudwatch_metrics": "Disabled",
-        },
-        "StoppingCondition": {"MaxRuntimeInSeconds": 1800},
-        "RoleArn": environment["MONITORING_ROLE_ARN"],
-    }
+    job = _job(endpoint_name, baselines["ModelDataQuality"], environment)
     network = placement.vpc(environment)
     if network:
         job["NetworkConfig"] = {"VpcConfig": network}
@@ -78,6 +35,49 @@ def schedule_request(endpoint_name: str, baselines: Json, environment: Mapping[s
             "MonitoringJobDefinition": job,
             "MonitoringType": "DataQuality",
         },
+    }
+
+
+def _job(endpoint_name: str, drift: Json, environment: Mapping[str, str]) -> Json:
+    key = environment["KMS_KEY_ARN"]
+    output = {
+        "S3Uri": f"s3://{environment['BUCKET_NAME']}/monitoring",
+        "LocalPath": _OUTPUT,
+        "S3UploadMode": "Continuous",
+    }
+    formats = {"sagemakerCaptureJson": {"captureIndexNames": ["endpointInput", "endpointOutput"]}}
+    return {
+        "BaselineConfig": {
+            "ConstraintsResource": {"S3Uri": drift["Constraints"]["S3Uri"]},
+            "StatisticsResource": {"S3Uri": drift["Statistics"]["S3Uri"]},
+        },
+        "MonitoringInputs": [
+            {"EndpointInput": {"EndpointName": endpoint_name, "LocalPath": _INPUT}}
+        ],
+        "MonitoringOutputConfig": {
+            "MonitoringOutputs": [{"S3Output": output}],
+            "KmsKeyId": key,
+        },
+        "MonitoringResources": {
+            "ClusterConfig": {
+                "InstanceCount": 1,
+                "InstanceType": environment["MONITORING_INSTANCE_TYPE"],
+                "VolumeSizeInGB": 20,
+                "VolumeKmsKeyId": key,
+            }
+        },
+        "MonitoringAppSpecification": {
+            "ImageUri": environment["ANALYZER_IMAGE_URI"],
+            "RecordPreprocessorSourceUri": environment["PREPROCESSOR_URL"],
+        },
+        "Environment": {
+            "dataset_format": json.dumps(formats, separators=(",", ":")),
+            "dataset_source": _INPUT,
+            "output_path": _OUTPUT,
+            "publish_cloudwatch_metrics": "Disabled",
+        },
+        "StoppingCondition": {"MaxRuntimeInSeconds": 1800},
+        "RoleArn": environment["MONITORING_ROLE_ARN"],
     }
 
 

@@ -208,7 +208,7 @@ def _register(
     baseline: ProcessingStep,
     figure: Callable[[str], JsonGet],
 ) -> ModelStep:
-    serving, parameters = build.settings.serving, build.parameters
+    serving = build.settings.serving
     evaluation = _file(evaluate, "evaluation", "evaluation.json")
     drift = {
         "model_data_statistics": _file(baseline, "baseline", "statistics.json"),
@@ -229,27 +229,38 @@ def _register(
             response_types=["application/json", "application/jsonlines"],
             inference_instances=serving.instance_types,
             transform_instances=serving.instance_types,
-            approval_status=parameters.model_approval_status,
+            approval_status=build.parameters.model_approval_status,
             model_metrics=ModelMetrics(model_statistics=evaluation, **drift),
             drift_check_baselines=DriftCheckBaselines(model_statistics=evaluation, **drift),
             domain="COMPUTER_VISION",
             task="IMAGE_CLASSIFICATION",
             skip_model_validation="All",
-            customer_metadata_properties={
-                "algorithm": algorithm.name,
-                "dataset_name": figure("dataset.name"),
-                "dataset_sha256": figure("dataset.sha256"),
-                "accuracy": _text(figure("binary_classification_metrics.accuracy.value")),
-                "confidence_threshold": _text(figure("threshold.value")),
-                "test_images_url": output_of(prepare, "test"),
-                "execution_id": ExecutionVariables.PIPELINE_EXECUTION_ID,
-                "git_commit": parameters.git_commit,
-                "trigger": parameters.trigger,
-                "trigger_id": parameters.trigger_id,
-                "labelled_data_url": parameters.labelled_data_url,
-            },
+            customer_metadata_properties=_origin(build, algorithm, prepare, figure),
         ),
     )
+
+
+def _origin(
+    build: Build,
+    algorithm: Algorithm,
+    prepare: ProcessingStep,
+    figure: Callable[[str], JsonGet],
+) -> dict[str, object]:
+    """What a version says of where it comes from, and of what it was measured at."""
+    parameters = build.parameters
+    return {
+        "algorithm": algorithm.name,
+        "dataset_name": figure("dataset.name"),
+        "dataset_sha256": figure("dataset.sha256"),
+        "accuracy": _text(figure("binary_classification_metrics.accuracy.value")),
+        "confidence_threshold": _text(figure("threshold.value")),
+        "test_images_url": output_of(prepare, "test"),
+        "execution_id": ExecutionVariables.PIPELINE_EXECUTION_ID,
+        "git_commit": parameters.git_commit,
+        "trigger": parameters.trigger,
+        "trigger_id": parameters.trigger_id,
+        "labelled_data_url": parameters.labelled_data_url,
+    }
 
 
 def _file(step: ProcessingStep, output: str, name: str) -> MetricsSource:

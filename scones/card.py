@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import webbrowser
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +15,7 @@ from monitoring.record_preprocessor import CLASSES
 from pipelines import registry
 from pipelines.registry import ModelPackage
 from pipelines.resources import of_stack
-from scones.cli import FAILED, Environment, fail, pass_environment
+from scones.cli import Environment, open_in_browser, open_option, out_option, pass_environment
 from scones.connection import Connection
 
 MOST_FAILURES = 60  # pictures; a model that gets more wrong is known by its figures
@@ -24,19 +23,15 @@ MOST_FAILURES = 60  # pictures; a model that gets more wrong is known by its fig
 
 @click.command()
 @click.argument("version", type=int)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    help="Where card.html and card.json go; default: out/model-card/v<VERSION>.",
-)
-@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@out_option("Where card.html and card.json go; default: out/model-card/v<VERSION>.")
+@open_option
 @pass_environment
 def card(environment: Environment, version: int, out: Path | None, show: bool) -> None:
     """Write a version's model card: card.html, and card.json for `create-model-card`."""
     path = write(_facts(environment.connection, version), out or Path(f"out/model-card/v{version}"))
     click.echo(path)
-    if show and not webbrowser.open(path.resolve().as_uri()):
-        fail("There is no browser here; open the file by hand.", FAILED)
+    if show:
+        open_in_browser(path)
 
 
 def _facts(connection: Connection, version: int) -> Facts:

@@ -3,7 +3,10 @@
 import importlib
 import json
 import sys
-from typing import Any, NoReturn
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NoReturn, TypeVar
 
 import click
 from botocore.exceptions import ClientError
@@ -21,6 +24,7 @@ from scones.package import PackagingError
 from scones.parameters import ParameterError
 from scones.stack import StackError
 
+F = TypeVar("F", bound=Callable[..., Any])
 DONE, FAILED, WRONG_INPUT, NOT_REACHED, INTERRUPTED = 0, 1, 2, 3, 130
 EXIT_CODES: dict[type[Exception], int] = {
     ExecutionError: FAILED,
@@ -91,6 +95,13 @@ class Environment:
 
 pass_environment = click.make_pass_decorator(Environment)
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for a script.")
+open_option = click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+
+
+def out_option(what: str, folder: str | None = None) -> Callable[[F], F]:
+    """`--out`: the folder for `what` the command writes."""
+    kind, default = click.Path(file_okay=False, path_type=Path), folder and Path(folder)
+    return click.option("--out", type=kind, default=default, show_default=True, help=what)
 
 
 @click.group(cls=SconesGroup, context_settings={"help_option_names": ["-h", "--help"]})
@@ -114,6 +125,11 @@ def fail(sentence: str, exit_code: int) -> NoReturn:
     """Ends the program with one sentence on stderr."""
     click.echo(f"scones: {sentence}", err=True)
     sys.exit(exit_code)
+
+
+def open_in_browser(path: Path) -> None:
+    if not webbrowser.open(path.resolve().as_uri()):
+        fail("There is no browser here; open the file by hand.", FAILED)
 
 
 def print_json(value: Any) -> None:

@@ -14,7 +14,15 @@ from pipelines import execution, registry
 from pipelines.resources import of_stack
 from pipelines.settings import load
 from scones import classify, demo_monitoring, endpoints, pipeline, screen, stack
-from scones.cli import FAILED, NOT_REACHED, WRONG_INPUT, Environment, fail, pass_environment
+from scones.cli import (
+    FAILED,
+    NOT_REACHED,
+    WRONG_INPUT,
+    Environment,
+    fail,
+    out_option,
+    pass_environment,
+)
 from scones.connection import Connection, connect, local_home
 from scones.data import DATA_HELP, find
 from scones.datasets import Dataset
@@ -28,13 +36,7 @@ REPLAYED = 20  # test images, as many of each class
 
 @click.command()
 @click.option("--data", "source", help=DATA_HELP)
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("out"),
-    show_default=True,
-    help="Where summary.json and the pictures go.",
-)
+@out_option("Where summary.json and the pictures go.", "out")
 @click.option("--keep", is_flag=True, help="Leave the embedded AWS running at the end.")
 @pass_environment
 def demo(environment: Environment, source: str | None, out: Path, keep: bool) -> None:

@@ -12,7 +12,7 @@ from pipelines.resources import of_stack
 from scones.cli import FAILED, WRONG_INPUT, Environment, fail, json_option, pass_environment
 from scones.cli import print_json as show_json
 from scones.connection import Connection
-from scones.screen import table
+from scones.screen import listing
 from workflow.executions import State, entered_states, follow
 
 _POLLS = frozenset({"WaitForTurn", "WaitForEndpoint", "WaitForRollBack", "HowFar", "WhatToDo"})
@@ -28,15 +28,8 @@ def deployments() -> None:
 @pass_environment
 def list_command(environment: Environment, as_json: bool) -> None:
     """List the deployments, newest first."""
-    connection = environment.connection
-    rows = _all(connection)
-    if as_json:
-        show_json(rows)
-        return
-    table(
-        ["deployment", "status", "started"],
-        [[row["name"], row["status"], f"{row['startDate']:%Y-%m-%d %H:%M:%S}"] for row in rows],
-    )
+    columns = {"deployment": "name", "status": "status", "started": "startDate"}
+    listing(_all(environment.connection), as_json, columns)
 
 
 @deployments.command()

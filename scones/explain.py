@@ -5,7 +5,6 @@ without credentials, and not through the endpoint: its data capture would take t
 """
 
 import tempfile
-import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -27,6 +26,9 @@ from scones.cli import (
     Environment,
     fail,
     json_option,
+    open_in_browser,
+    open_option,
+    out_option,
     pass_environment,
     print_json,
 )
@@ -38,14 +40,8 @@ from steps.job import StepError
 @click.command()
 @click.argument("image", metavar="PATH_OR_S3")
 @click.option("--version", type=int, help="Of the model; default: the one in production.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("out/explanation"),
-    show_default=True,
-    help="Where the picture goes.",
-)
-@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@out_option("Where the picture goes.", "out/explanation")
+@open_option
 @json_option
 @pass_environment
 def explain(
@@ -85,8 +81,8 @@ def explain(
         )
     else:
         click.echo(f"{looked.in_words(found, CLASSES)}\n{path}")
-    if show and not webbrowser.open(path.resolve().as_uri()):
-        fail("There is no browser here; open the file by hand.", FAILED)
+    if show:
+        open_in_browser(path)
 
 
 def look(

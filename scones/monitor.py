@@ -15,7 +15,7 @@ from scones.cli import FAILED, WRONG_INPUT, Environment, fail, json_option, pass
 from scones.cli import print_json as show_json
 from scones.connection import Connection
 from scones.pipeline import follow
-from scones.screen import table
+from scones.screen import Shown, listing
 
 Json = dict[str, Any]
 moment = click.DateTime(["%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"])
@@ -55,21 +55,13 @@ def run_command(
 def list_command(environment: Environment, as_json: bool) -> None:
     """List the analyses, newest first, whoever started them."""
     rows = list(analyses(environment.connection))
-    if as_json:
-        show_json(rows)
-        return
-    table(
-        ["written", "records", "violations", "analysis"],
-        [
-            [
-                f"{r['written']:%Y-%m-%d %H:%M:%S}",
-                str(r["records"]),
-                str(len(r["violations"])),
-                r["url"],
-            ]
-            for r in rows
-        ],
-    )
+    columns: dict[str, Shown] = {
+        "written": "written",
+        "records": "records",
+        "violations": lambda row: len(row["violations"]),
+        "analysis": "url",
+    }
+    listing(rows, as_json, columns)
 
 
 @monitor.command()

@@ -12,11 +12,11 @@ import click
 from pipelines import execution, registry
 from pipelines.check import check
 from pipelines.resources import Resources, of_stack
-from scones import labelled, source
+from scones import source
 from scones.cli import FAILED, Environment, fail, json_option, pass_environment, print_json
 from scones.connection import Connection, announce
 from scones.datasets import staged
-from scones.screen import Steps, table
+from scones.screen import Steps, listing
 
 NAMES = ("training", "tuning", "monitoring")
 
@@ -107,22 +107,12 @@ def watch(environment: Environment, execution_arn: str | None, as_json: bool) ->
 @pass_environment
 def list_command(environment: Environment, as_json: bool) -> None:
     """List the executions, newest first."""
-    connection = environment.connection
-    rows = _executions(connection)
-    if as_json:
-        print_json(rows)
-        return
-    table(
-        ["started", "status", "execution"],
-        [
-            [
-                f"{row['StartTime']:%Y-%m-%d %H:%M:%S}",
-                row["PipelineExecutionStatus"],
-                row["PipelineExecutionArn"],
-            ]
-            for row in rows
-        ],
-    )
+    columns = {
+        "started": "StartTime",
+        "status": "PipelineExecutionStatus",
+        "execution": "PipelineExecutionArn",
+    }
+    listing(_executions(environment.connection), as_json, columns)
 
 
 @pipeline.command()
@@ -170,6 +160,8 @@ def run_parameters(
 
     The images that were labelled by now are gathered for it.
     """
+    from scones import labelled  # with numpy, which no other command here needs
+
     images = labelled.gather(
         resources.bucket_name,
         resources.endpoint_name,

@@ -1,7 +1,6 @@
 """`scones report`: a window of traffic as one HTML file."""
 
 import tempfile
-import webbrowser
 from datetime import UTC, datetime, timedelta
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,7 +20,15 @@ from monitoring.window import Window as Hours
 from pipelines.registry import ModelPackage, describe
 from pipelines.resources import Resources, of_stack
 from scones import endpoints, explain, monitor
-from scones.cli import FAILED, WRONG_INPUT, Environment, fail, pass_environment
+from scones.cli import (
+    WRONG_INPUT,
+    Environment,
+    fail,
+    open_in_browser,
+    open_option,
+    out_option,
+    pass_environment,
+)
 from scones.connection import Connection
 from scones.monitor import Json, moment
 from steps.job import StepError
@@ -32,14 +39,8 @@ SPILL = timedelta(minutes=5)  # a capture file may hold records later than its f
 @click.command()
 @click.option("--start", type=moment, help="Of the window, UTC; default: 24 hours ago.")
 @click.option("--end", type=moment, help="Of the window, UTC, not included; default: now.")
-@click.option(
-    "--out",
-    type=click.Path(file_okay=False, path_type=Path),
-    default=Path("out/report"),
-    show_default=True,
-    help="Where report.html and its pictures go.",
-)
-@click.option("--open", "show", is_flag=True, help="Open it in the browser.")
+@out_option("Where report.html and its pictures go.", "out/report")
+@open_option
 @pass_environment
 def report(
     environment: Environment, start: datetime | None, end: datetime | None, out: Path, show: bool
@@ -51,8 +52,8 @@ def report(
         fail(f"The window ends at {ends}, before it starts.", WRONG_INPUT)
     path = make(environment.connection, starts, ends, out)
     click.echo(path)
-    if show and not webbrowser.open(path.resolve().as_uri()):
-        fail("There is no browser here; open the file by hand.", FAILED)
+    if show:
+        open_in_browser(path)
 
 
 def make(

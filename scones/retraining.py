@@ -18,7 +18,7 @@ from scones import monitor
 from scones.cli import FAILED, WRONG_INPUT, Environment, fail, json_option, pass_environment
 from scones.cli import print_json as show_json
 from scones.connection import Connection
-from scones.screen import table
+from scones.screen import Shown, listing
 
 Json = dict[str, Any]
 _LINES = 100  # of the end of a build's log: the sentence is the last but a few
@@ -38,21 +38,13 @@ def retraining() -> None:
 def list_command(environment: Environment, count: int, as_json: bool) -> None:
     """List what asked for a retraining, newest first: an alarm, labels, the schedule, people."""
     rows = list(itertools.islice(_ledger(environment.connection).decisions(), count))
-    if as_json:
-        show_json(rows)
-        return
-    table(
-        ["asked", "trigger", "decision", "reason"],
-        [
-            [
-                row["event_time"][:19].replace("T", " "),
-                row["trigger"],
-                row["decision"],
-                row["reason"],
-            ]
-            for row in rows
-        ],
-    )
+    columns: dict[str, Shown] = {
+        "asked": lambda row: row["event_time"][:19].replace("T", " "),
+        "trigger": "trigger",
+        "decision": "decision",
+        "reason": "reason",
+    }
+    listing(rows, as_json, columns)
 
 
 @retraining.command()

@@ -3,7 +3,7 @@
 On a terminal the steps are redrawn in place; elsewhere (a log, a pipe) every change is one line.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -14,6 +14,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, Trans
 from rich.table import Table
 
 from pipelines.execution import Execution, Step, last_log_line
+from scones.cli import print_json
+
+Shown = str | Callable[[dict[str, Any]], Any]  # a member of a row, or what is worked out of it
 
 console = Console(highlight=False)
 _MARKS = {"Succeeded": "✓", "Failed": "✗", "Stopped": "■", "Executing": "▸"}
@@ -25,6 +28,19 @@ def table(headers: list[str], rows: list[list[str]]) -> None:
     for row in rows:
         drawn.add_row(*row)
     console.print(drawn)
+
+
+def listing(rows: list[dict[str, Any]], as_json: bool, columns: Mapping[str, Shown]) -> None:
+    """The rows as JSON, or as a table of `columns`: what each shows of a row, by its title."""
+    if as_json:
+        print_json(rows)
+        return
+    table([*columns], [[_cell(row, shown) for shown in columns.values()] for row in rows])
+
+
+def _cell(row: dict[str, Any], shown: Shown) -> str:
+    value = row[shown] if isinstance(shown, str) else shown(row)
+    return f"{value:%Y-%m-%d %H:%M:%S}" if isinstance(value, datetime) else str(value)
 
 
 @contextmanager

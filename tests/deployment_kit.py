@@ -234,6 +234,11 @@ class Site:
         values: list[float] = json.loads(answer["Body"].read())
         return values
 
+    def key_arn(self) -> str:
+        """Of the stack's key."""
+        found = self.client("kms").describe_key(KeyId=f"alias/{NAME}")["KeyMetadata"]
+        return str(found["Arn"])
+
     def leftovers(self) -> tuple[list[str], list[str]]:
         """The models and the endpoint configurations that are there."""
         sagemaker = self.client("sagemaker")

@@ -7,7 +7,7 @@ resolves its functions and keeps the stacks. Added here:
                  by its name before a resource is made, where moto would say CREATE_COMPLETE
     resources    sets the properties that moto ignores, through the service's own API, so that they
                  are checked as anybody's call is; takes them back on deletion
-    models       resource types that moto lacks: bucket policies and model package groups
+    by_api       types that moto lacks or gets wrong, by their service's API: `*_types`, by service
     resource_map the resources of a stack, and what an update changes of them
     stacks       a failure rolls back and says why, as the service does: ROLLBACK_COMPLETE,
                  UPDATE_ROLLBACK_COMPLETE, DELETE_FAILED; change sets

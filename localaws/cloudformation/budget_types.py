@@ -5,8 +5,7 @@ moto keeps budgets; nothing is billed here, so none ever rings.
 
 from typing import Any
 
-from localaws.cloudformation.by_api import Handler, Made, Properties, call
-from localaws.cloudformation.models import Clients
+from localaws.cloudformation.by_api import Clients, Handler, Made, Properties, call
 
 
 class Budget:

@@ -5,16 +5,22 @@ a stack is its physical id and its attributes.
 """
 
 import json
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from moto.cloudformation.exceptions import UnformattedGetAttTemplateException
 from moto.core.common_models import CloudFormationModel
 
 import service_model
-from localaws.cloudformation.models import Clients
 
 Properties = dict[str, Any]
 Made = tuple[str, dict[str, str]]  # the physical id (what Ref gives), and what GetAtt gives
+
+
+class Clients:
+    """The boto3 clients of this server, by service; set by `engine.install`."""
+
+    get: Callable[[str], Any]
 
 
 class Handler(Protocol):

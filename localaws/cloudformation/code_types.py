@@ -2,8 +2,7 @@
 
 from typing import Any
 
-from localaws.cloudformation.by_api import Handler, Made, Properties, call
-from localaws.cloudformation.models import Clients
+from localaws.cloudformation.by_api import Clients, Handler, Made, Properties, call
 
 _AS_THEY_ARE = frozenset({"Configuration"})  # its keys belong to the action's provider
 _NAMES = {"BuildSpec": "buildspec"}

@@ -18,10 +18,10 @@ from localaws.cloudformation import (
     lambda_types,
     resources,
     states_types,
+    storage_types,
     types,
 )
-from localaws.cloudformation.by_api import ApiResource
-from localaws.cloudformation.models import Clients
+from localaws.cloudformation.by_api import ApiResource, Clients
 from localaws.cloudformation.resource_map import ResourceFailure, ResourceMap, reason_of
 from localaws.cloudformation.stacks import Backend, Stack
 
@@ -101,6 +101,7 @@ _HANDLERS = {
     **event_types.HANDLERS,
     **lambda_types.HANDLERS,
     **states_types.HANDLERS,
+    **storage_types.HANDLERS,
 }
 _clean_by_moto = parsing.clean_json
 _model_map_of_moto = parsing.get_model_map

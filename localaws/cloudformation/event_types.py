@@ -2,8 +2,7 @@
 
 import json
 
-from localaws.cloudformation.by_api import Handler, Made, Properties, call, tags_of
-from localaws.cloudformation.models import Clients
+from localaws.cloudformation.by_api import Clients, Handler, Made, Properties, call, tags_of
 from localaws.delivery.targets import Targets
 
 

@@ -4,8 +4,7 @@ import io
 import zipfile
 from typing import Any
 
-from localaws.cloudformation.by_api import Handler, Made, Properties, call, tags_of
-from localaws.cloudformation.models import Clients
+from localaws.cloudformation.by_api import Clients, Handler, Made, Properties, call, tags_of
 
 # What an update sets back when the template no longer has it.
 _DEFAULTS: Properties = {

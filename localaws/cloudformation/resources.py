@@ -8,9 +8,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from localaws.cloudformation.models import Clients
-
-Properties = dict[str, Any]
+from localaws.cloudformation.by_api import Clients, Properties
 
 
 def complete(kind: str, resource: Any, properties: Properties) -> None:

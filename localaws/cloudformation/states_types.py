@@ -4,8 +4,7 @@ import json
 import re
 from typing import Any
 
-from localaws.cloudformation.by_api import Handler, Made, Properties, call, tags_of
-from localaws.cloudformation.models import Clients
+from localaws.cloudformation.by_api import Clients, Handler, Made, Properties, call, tags_of
 
 
 class StateMachine:

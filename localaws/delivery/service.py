@@ -2,11 +2,12 @@
 
 from localaws.clients import Clients
 from localaws.context import Context
-from localaws.delivery.messages import EventSources, TopicMessages
+from localaws.delivery.event_sources import EventSources
 from localaws.delivery.queue import Queue
 from localaws.delivery.rules import Rules
 from localaws.delivery.schedules import Schedules
 from localaws.delivery.targets import Targets
+from localaws.delivery.topics import TopicMessages
 from localaws.moto_side.state import MotoState
 
 

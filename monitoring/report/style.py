@@ -13,6 +13,7 @@ import matplotlib
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
@@ -139,5 +140,7 @@ def remark(axes: Axes, text: str, theme: Theme, above: int = 8) -> None:
 def png(figure: Figure) -> bytes:
     """The same figure gives the same bytes: neither time nor version is written into them."""
     target = io.BytesIO()
-    figure.savefig(target, format="png", dpi=DPI, metadata={"Software": None})
+    # `savefig` would draw it twice, the first time for nothing but its layout.
+    draw = FigureCanvasAgg(figure).print_png
+    draw(target, metadata={"Software": None})  # type: ignore[no-untyped-call]  # it has no types
     return target.getvalue()

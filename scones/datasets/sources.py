@@ -20,7 +20,6 @@ from scones.datasets.dataset import (
     silent,
 )
 from scones.datasets.download import download, shown
-from scones.datasets.rendered import is_rendered, render
 
 FORMS = "a path, an s3:// or https:// address of an archive, cifar100 or rendered"
 BESIDE = Path("shared/data/cifar-100-python-bicycle-motorcycle.tar.gz")
@@ -100,6 +99,8 @@ class _Finder:
         return self._identified(target, shown(known.url), f"{source}, {why}")
 
     def rendered(self, why: str) -> Dataset:
+        from scones.datasets.rendered import render  # with numpy: most commands need no image
+
         path = render(self._cache / "rendered-images.tar.gz")
         return self._identified(path, str(path), f"drawn by this project, {why}")
 
@@ -133,6 +134,8 @@ class _Finder:
             ) from error
         if size == 0:
             raise DatasetError(f"{path} is empty: pass {FORMS}.")
+        from scones.datasets.rendered import is_rendered  # as above
+
         rendered = is_rendered(path)
         known = {archive.sha256: archive.name for archive in (self._official, CUT)}
         name = RENDERED_NAME if rendered else known.get(sha256, f"archive {path.name}")

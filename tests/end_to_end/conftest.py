@@ -128,6 +128,7 @@ def small_archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def user(tmp_path_factory: pytest.TempPathFactory) -> Iterator[User]:
     """A user whose embedded AWS runs and whose stack and pipeline are there."""
     user = User(tmp_path_factory.mktemp("user"))
+    user.environment["LOCALAWS_CAPTURE_SECONDS"] = "1"  # instead of a minute
     user.ok("local", "up")
     user.ok("deploy")
     user.ok("pipeline", "upsert")

@@ -1,6 +1,6 @@
 """A version serves, and something goes wrong with the next one: the good version serves on, nothing
 is left over, and one sentence says why. The very first deployment is in
-`test_first_deployment_faults`.
+`test_stack_life`.
 """
 
 import datetime

@@ -5,6 +5,7 @@ job's log. The next run is unharmed.
 """
 
 import os
+import re
 import signal
 import tarfile
 import time
@@ -74,16 +75,14 @@ def stage(user: User, archive: Path) -> str:
 
 def assert_failed(user: User, arguments: list[str], step: str, cause: str) -> None:
     """Starts an execution that must fail, and looks for the sentence in all three places."""
-    import re
-
     before = versions(user)
     command = user.run("pipeline", "start", "--wait", *arguments)
     assert command.exit_code == 1, command.out + command.err
     sentence = command.err.strip().splitlines()[-1]
     assert step in sentence
     assert re.search(cause, sentence), sentence
-    newest = user.run("pipeline", "list", "--json").json[0]["PipelineExecutionArn"]
     sagemaker = user.client("sagemaker")
+    newest = newest_execution(user)["PipelineExecutionArn"]
     execution = sagemaker.describe_pipeline_execution(PipelineExecutionArn=newest)
     assert execution["PipelineExecutionStatus"] == "Failed"
     assert execution["FailureReason"] in sentence
@@ -110,7 +109,16 @@ def job_log(user: User, execution_arn: str, step: str) -> str:
 
 
 def versions(user: User) -> list[Any]:
-    return list(user.run("models", "list", "--json").json)
+    """The registered ones, newest first."""
+    listed = user.client("sagemaker").list_model_packages(
+        ModelPackageGroupName="scones-local", SortBy="CreationTime", SortOrder="Descending"
+    )
+    return list(listed["ModelPackageSummaryList"])
+
+
+def newest_execution(user: User) -> Any:
+    listed = user.client("sagemaker").list_pipeline_executions(PipelineName="scones-local-training")
+    return next(iter(listed["PipelineExecutionSummaries"]), None)
 
 
 @pytest.mark.parametrize("fault", ARCHIVES)
@@ -140,15 +148,8 @@ def test_a_model_below_the_threshold_fails_with_the_figures(
     url = stage(user, small_archive)
     before = versions(user)
     command = user.run(
-        "pipeline",
-        "start",
-        "--wait",
-        "--data-url",
-        url,
-        "-p",
-        "Epochs=1",
-        "-p",
-        "AccuracyThreshold=1.1",
+        *("pipeline", "start", "--wait", "--data-url", url),
+        *("-p", "Epochs=1", "-p", "AccuracyThreshold=1.1"),
     )
     assert command.exit_code == 1
     assert "AccuracyTooLow" in command.err
@@ -170,30 +171,21 @@ def test_two_runs_at_once_do_not_disturb_each_other(user: User, tmp_path: Path) 
     for run in runs:
         out, err = run.communicate(timeout=300)
         assert run.returncode == 0, out + err
-    hashes = {row["arn"] for row in versions(user)[:2]}
-    assert len(hashes) == 2
+    assert len({row["ModelPackageArn"] for row in versions(user)[:2]}) == 2
 
 
 def test_ctrl_c_stops_the_execution_and_leaves_nothing_running(user: User, tmp_path: Path) -> None:
     url = stage(user, good_archive(tmp_path / "slow.tar.gz", train=200))
     before = versions(user)
     run = user.start(
-        "pipeline",
-        "start",
-        "--wait",
-        "--data-url",
-        url,
-        "-p",
-        "Epochs=900",
-        "-p",
-        "AccuracyThreshold=0",
+        *("pipeline", "start", "--wait", "--data-url", url),
+        *("-p", "Epochs=900", "-p", "AccuracyThreshold=0"),
     )
     wait_until(lambda: "Train" in executing(user))
     run.send_signal(signal.SIGINT)
     run.communicate(timeout=60)
     assert run.returncode == 130
-    newest = user.run("pipeline", "list", "--json").json[0]
-    assert newest["PipelineExecutionStatus"] == "Stopped"
+    assert newest_execution(user)["PipelineExecutionStatus"] == "Stopped"
     assert versions(user) == before
     jobs = user.client("sagemaker").list_training_jobs(StatusEquals="InProgress")
     assert jobs["TrainingJobSummaries"] == []
@@ -202,13 +194,11 @@ def test_ctrl_c_stops_the_execution_and_leaves_nothing_running(user: User, tmp_p
 def test_after_a_kill_the_running_execution_is_failed_with_the_reason_and_can_be_retried(
     user: User, tmp_path: Path
 ) -> None:
-    url = stage(user, good_archive(tmp_path / "killed.tar.gz", train=300))
-    arn = user.ok(
-        "pipeline", "start", "--data-url", url, "-p", "Epochs=12", "-p", "AccuracyThreshold=0"
-    ).strip()
-    wait_until(lambda: "Train" in executing(user))
+    url = stage(user, good_archive(tmp_path / "killed.tar.gz", train=60))
     pid = user.run("local", "status", "--json").json["pid"]
-    os.kill(pid, signal.SIGKILL)
+    arn = user.ok("pipeline", "start", "--data-url", url, *QUICK).strip()
+    wait_until(lambda: "Train" in executing(user))
+    os.kill(pid, signal.SIGKILL)  # Train has not even imported torch
     user.ok("local", "up")
 
     sagemaker = user.client("sagemaker")
@@ -221,12 +211,12 @@ def test_after_a_kill_the_running_execution_is_failed_with_the_reason_and_can_be
 
 def executing(user: User) -> set[str]:
     """The steps of the newest execution that run now."""
-    sagemaker = user.client("sagemaker")
-    known = sagemaker.list_pipeline_executions(PipelineName="scones-local-training")
-    if not known["PipelineExecutionSummaries"]:
+    newest = newest_execution(user)
+    if newest is None:
         return set()
-    arn = known["PipelineExecutionSummaries"][0]["PipelineExecutionArn"]
-    steps = sagemaker.list_pipeline_execution_steps(PipelineExecutionArn=arn)
+    steps = user.client("sagemaker").list_pipeline_execution_steps(
+        PipelineExecutionArn=newest["PipelineExecutionArn"]
+    )
     return {
         row["StepName"]
         for row in steps["PipelineExecutionSteps"]

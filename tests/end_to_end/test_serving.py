@@ -1,4 +1,7 @@
-"""Approve a version, and it serves: through the command line, read from the outside."""
+"""Approve a version, and it serves: through the command line, read from the outside.
+
+The tests run in this order, over one environment; the last ones replace what serves.
+"""
 
 import base64
 import io
@@ -11,9 +14,14 @@ from PIL import Image
 
 from pipelines.settings import load
 from tests.archives import good_archive
+from tests.deployment_kit import BUCKET, NAME, Site
 from tests.end_to_end.conftest import User
 from tests.end_to_end.test_faults import stage, wait_until
 from tests.end_to_end.test_training_pipeline import built_in, evaluation, submit
+from tests.hosting_kit import poll
+
+ACCOUNT = "123456789012"
+SHARED_LOGS = {"/aws/sagemaker/TrainingJobs", "/aws/sagemaker/ProcessingJobs"}  # of the account
 
 
 @pytest.fixture(scope="module")
@@ -89,6 +97,92 @@ def test_several_images_in_one_request_are_answered_with_a_line_each(serving: Us
     first, second = map(json.loads, answer["Body"].read().splitlines())
     assert first == pytest.approx(second)
     assert sum(first) == pytest.approx(1)
+
+
+# --- What people, jobs and functions keep is under the stack's key --------------------------------
+
+
+@pytest.fixture(scope="module")
+def site(serving: User) -> Site:
+    return Site(serving)
+
+
+def keys_of_objects(site: Site, prefix: str) -> set[str | None]:
+    """With which key each object below a prefix is encrypted."""
+    s3 = site.client("s3")
+    pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET, Prefix=prefix)
+    names = [item["Key"] for page in pages for item in page.get("Contents", [])]
+    return {s3.head_object(Bucket=BUCKET, Key=name).get("SSEKMSKeyId") for name in names}
+
+
+def test_the_buckets_default_is_the_stacks_key_and_plain_http_is_refused(site: Site) -> None:
+    s3 = site.client("s3")
+    (rule,) = s3.get_bucket_encryption(Bucket=BUCKET)["ServerSideEncryptionConfiguration"]["Rules"]
+    assert rule["ApplyServerSideEncryptionByDefault"]["KMSMasterKeyID"] == site.key_arn()
+    assert rule["BucketKeyEnabled"] is True
+    assert s3.get_bucket_versioning(Bucket=BUCKET)["Status"] == "Enabled"
+    code = f"{NAME.replace('local', 'local-code')}-{ACCOUNT}-us-east-1"
+    for bucket in (BUCKET, code):
+        (statement,) = json.loads(s3.get_bucket_policy(Bucket=bucket)["Policy"])["Statement"]
+        assert statement["Condition"] == {"Bool": {"aws:SecureTransport": "false"}}
+
+
+@pytest.mark.parametrize("prefix", ["raw/", "code/", "executions/", "capture/"])
+def test_what_people_jobs_and_the_capture_write_is_under_the_key(site: Site, prefix: str) -> None:
+    poll(lambda: keys_of_objects(site, prefix), 60)
+    assert keys_of_objects(site, prefix) == {site.key_arn()}
+
+
+def test_jobs_have_encrypted_volumes_and_everything_that_bills_is_tagged(site: Site) -> None:
+    sagemaker = site.client("sagemaker")
+    (training,) = sagemaker.list_training_jobs()["TrainingJobSummaries"]
+    job = sagemaker.describe_training_job(TrainingJobName=training["TrainingJobName"])
+    assert job["ResourceConfig"]["VolumeKmsKeyId"] == site.key_arn()
+    assert job["OutputDataConfig"]["KmsKeyId"] == site.key_arn()
+    arns = [
+        sagemaker.describe_endpoint(EndpointName=NAME)["EndpointArn"],
+        sagemaker.list_models()["Models"][0]["ModelArn"],
+        sagemaker.list_monitoring_schedules()["MonitoringScheduleSummaries"][0][
+            "MonitoringScheduleArn"
+        ],
+        sagemaker.describe_pipeline(PipelineName=f"{NAME}-training")["PipelineArn"],
+    ]
+    for arn in arns:
+        tags = {t["Key"]: t["Value"] for t in sagemaker.list_tags(ResourceArn=arn)["Tags"]}
+        assert (tags["stack"], tags["cost-centre"]) == (NAME, "scones"), arn
+
+
+def test_queues_topic_logs_functions_and_workflows_use_the_key(site: Site) -> None:
+    key = site.key_arn()
+    sqs, topics = site.client("sqs"), site.client("sns").list_topics()["Topics"]
+    for url in sqs.list_queues()["QueueUrls"]:
+        found = sqs.get_queue_attributes(QueueUrl=url, AttributeNames=["All"])["Attributes"]
+        assert found["KmsMasterKeyId"] == key
+    (topic,) = (
+        site.client("sns").get_topic_attributes(TopicArn=t["TopicArn"])["Attributes"]
+        for t in topics
+    )
+    assert topic["KmsMasterKeyId"] == key
+    groups = site.client("logs").describe_log_groups()["logGroups"]
+    assert {g.get("kmsKeyId") for g in groups if g["logGroupName"] not in SHARED_LOGS} == {key}
+    functions = site.client("lambda").list_functions()["Functions"]
+    assert {function["KMSKeyArn"] for function in functions} == {key}
+    states = site.client("stepfunctions")
+    for machine in states.list_state_machines()["stateMachines"]:
+        found = states.describe_state_machine(stateMachineArn=machine["stateMachineArn"])
+        assert found["encryptionConfiguration"]["kmsKeyId"] == key
+
+
+def test_the_budget_rings_the_topic(site: Site) -> None:
+    budgets = site.client("budgets")
+    budget = budgets.describe_budget(AccountId=ACCOUNT, BudgetName=NAME)["Budget"]
+    assert budget["CostFilters"] == {"TagKeyValue": [f"user:stack${NAME}"]}
+    notices = budgets.describe_notifications_for_budget(AccountId=ACCOUNT, BudgetName=NAME)
+    kinds = {notice["NotificationType"] for notice in notices["Notifications"]}
+    assert kinds == {"ACTUAL", "FORECASTED"}
+
+
+# --- Other versions -------------------------------------------------------------------------------
 
 
 def test_the_approval_event_twice_deploys_once(serving: User) -> None:

@@ -1,4 +1,7 @@
-"""What the pipeline promises between two runs: the cache, and the version in production."""
+"""The training pipeline: started by the AWS CLI, and what it promises between two runs.
+
+That is the cache, and the version in production.
+"""
 
 import json
 import os
@@ -12,17 +15,59 @@ from pipelines import execution
 from pipelines.code import STEPS_FOLDER
 from pipelines.resources import of_stack
 from pipelines.settings import Network, Settings, load
-from tests.end_to_end.conftest import User
+from tests.archives import good_archive
+from tests.end_to_end.conftest import Command, User
 from tests.end_to_end.test_faults import stage
 
-QUICK = ["-p", "Epochs=2", "-p", "AccuracyThreshold=0"]
+PIPELINE = "scones-local-training"
+QUICK = {"Epochs": "2", "AccuracyThreshold": "0"}
+
+
+def start(user: User, url: str, *more: str) -> Command:
+    """A quick execution, to its end."""
+    quick = [f"--parameter={name}={value}" for name, value in QUICK.items()]
+    return user.run("pipeline", "start", "--wait", "--data-url", url, *quick, *more)
 
 
 def run(user: User, url: str, *more: str) -> dict[str, dict[str, Any]]:
     """Starts an execution, waits, and returns its steps by name."""
-    answer = user.run("pipeline", "start", "--wait", "--json", "--data-url", url, *QUICK, *more)
+    answer = start(user, url, "--json", *more)
     assert answer.exit_code == 0, answer.out + answer.err
     return {step["name"]: step for step in answer.json["steps"]}
+
+
+@pytest.fixture(scope="module")
+def first(user: User, small_archive: Path) -> str:
+    """The first execution, which the AWS CLI started and which succeeded: its ARN."""
+    arguments = [f"Name=InputDataUrl,Value={stage(user, small_archive)}"]
+    arguments += [f"Name={name},Value={value}" for name, value in QUICK.items()]
+    started = user.aws(
+        *("sagemaker", "start-pipeline-execution", "--pipeline-name", PIPELINE),
+        *("--pipeline-parameters", *arguments),
+    )
+    arn: str = started["PipelineExecutionArn"]
+    assert "Succeeded" in user.ok("pipeline", "watch", arn)
+    return arn
+
+
+def test_the_aws_cli_describes_an_execution_and_lists_its_steps(user: User, first: str) -> None:
+    execution = ("--pipeline-execution-arn", first)
+    described = user.aws("sagemaker", "describe-pipeline-execution", *execution)
+    assert described["PipelineExecutionStatus"] == "Succeeded"
+    listed = user.aws(
+        *("sagemaker", "list-pipeline-execution-steps", *execution, "--sort-order", "Ascending")
+    )["PipelineExecutionSteps"]
+    succeeded = [step["StepName"] for step in listed if step["StepStatus"] == "Succeeded"]
+    assert succeeded == ["Prepare", "Train", "Evaluate", "AccuracyGate", "Baseline", "Register"]
+    assert not any("CacheHitResult" in step for step in listed)
+
+
+def test_the_jobs_logs_are_in_cloudwatch(user: User, first: str) -> None:
+    group = ("--log-group-name", "/aws/sagemaker/TrainingJobs")
+    streams = user.aws("logs", "describe-log-streams", *group)["logStreams"]
+    name = ("--log-stream-name", streams[0]["logStreamName"])
+    events = user.aws("logs", "get-log-events", *group, *name)["events"]
+    assert any("epoch=2/2" in event["message"] for event in events)
 
 
 def cached(steps: dict[str, dict[str, Any]]) -> set[str]:
@@ -65,13 +110,19 @@ def submit(
     pipeline.upsert(role_arn=resources.pipeline_role_arn)
 
 
-def test_a_new_model_is_held_against_the_version_in_production(user: User, tmp_path: Path) -> None:
-    from tests.archives import good_archive
-
+def test_a_new_model_is_held_against_the_version_that_the_aws_cli_has_approved(
+    user: User, tmp_path: Path
+) -> None:
     url = stage(user, good_archive(tmp_path / "first.tar.gz", train=60))
     run(user, url, "-p", "Epochs=8")
     newest = user.run("models", "list", "--json").json[0]
-    user.ok("models", "approve", str(newest["version"]))
+    group = ("--model-package-group-name", "scones-local")
+    listed = user.aws("sagemaker", "list-model-packages", *group)["ModelPackageSummaryList"]
+    assert newest["arn"] in [package["ModelPackageArn"] for package in listed]
+    approved = ("--model-package-arn", newest["arn"], "--model-approval-status", "Approved")
+    user.aws("sagemaker", "update-model-package", *approved)
+    known = user.run("models", "list", "--json").json[0]
+    assert (known["version"], known["approval_status"]) == (newest["version"], "Approved")
 
     steps = run(user, url, "-p", "ProductionTolerance=1")
     report = evaluation(user, steps["Evaluate"]["job_arn"])
@@ -79,9 +130,7 @@ def test_a_new_model_is_held_against_the_version_in_production(user: User, tmp_p
     own = report["binary_classification_metrics"]["accuracy"]["value"]
     assert report["accuracy_drop"] == pytest.approx(report["production"]["accuracy"] - own)
 
-    command = user.run(
-        "pipeline", "start", "--wait", "--data-url", url, *QUICK, "-p", "ProductionTolerance=-1.1"
-    )
+    command = start(user, url, "-p", "ProductionTolerance=-1.1")
     assert command.exit_code == 1
     assert "below the version in production" in command.err
     user.ok("models", "reject", str(newest["version"]))
@@ -109,7 +158,7 @@ def test_the_package_carries_where_it_comes_from(user: User, small_archive: Path
     assert metadata["dataset_name"].startswith("archive small")
     assert float(metadata["accuracy"]) <= 1
     assert float(metadata["confidence_threshold"]) >= 0.8
-    newest = execution.executions("scones-local-training", user.client("sagemaker"))
+    newest = execution.executions(PIPELINE, user.client("sagemaker"))
     assert next(newest)["PipelineExecutionArn"].endswith(metadata["execution_id"])
     statistics = package["ModelMetrics"]["ModelQuality"]["Statistics"]["S3Uri"]
     bucket, _, key = statistics.removeprefix("s3://").partition("/")

@@ -163,7 +163,7 @@ def test_a_transform_and_an_endpoint_give_the_same_answers(account: Account, mod
 
 
 def test_a_job_that_the_algorithm_refuses_says_so_as_aws_does(account: Account) -> None:
-    job = account.train("refused", learning_rate="2")
+    job = account.train("refused-rate", learning_rate="2")
     assert job["TrainingJobStatus"] == "Failed"
     assert job["FailureReason"] == (
         "ClientError: learning_rate: 2 is greater than the maximum of 1, exit code: 2"

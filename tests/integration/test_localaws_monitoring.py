@@ -258,6 +258,16 @@ def test_images_are_watched_from_capture_to_metric_and_event(account: Account) -
 
     hour = f"{dark['ScheduledTime'].astimezone(datetime.UTC):%Y/%m/%d/%H}"
     folder = f"monitoring/images/dark/{hour}"
+    assert_files_and_metric(account, dark, folder)
+    told = [json.loads(receive(aws, found)["Body"]) for _ in range(2)]
+    keys = {event["detail"]["object"]["key"] for event in told}
+    assert f"{folder}/constraint_violations.json" in keys
+    states = [json.loads(receive(aws, ended)["Body"]) for _ in range(2)]
+    assert dark["ProcessingJobArn"] in {event["resources"][0] for event in states}
+
+
+def assert_files_and_metric(account: Account, dark: Json, folder: str) -> None:
+    """Of the run over dark images: its files, its job's message and the metric of its drift."""
     assert {f"{folder}/{name}" for name in ("statistics.json", "constraints.json")} < {
         *account.keys(folder)
     }
@@ -267,25 +277,20 @@ def test_images_are_watched_from_capture_to_metric_and_event(account: Account) -
         ProcessingJobName=dark["ProcessingJobArn"].rpartition("/")[2]
     )
     assert job["ExitMessage"].startswith("CompletedWithViolations: ")
-    drift = aws.client("cloudwatch").get_metric_statistics(
+    now = datetime.datetime.now(datetime.UTC)
+    drift = account.aws.client("cloudwatch").get_metric_statistics(
         Namespace="aws/sagemaker/Endpoints/data-metrics",
         MetricName="feature_baseline_drift_brightness",
         Dimensions=[
             {"Name": "Endpoint", "Value": "images"},
             {"Name": "MonitoringSchedule", "Value": "dark"},
         ],
-        StartTime=datetime.datetime.now(datetime.UTC) - datetime.timedelta(hours=1),
-        EndTime=datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1),
+        StartTime=now - datetime.timedelta(hours=1),
+        EndTime=now + datetime.timedelta(hours=1),
         Period=60,
         Statistics=["Maximum"],
     )["Datapoints"]
     assert drift[0]["Maximum"] > 0.1
-
-    told = [json.loads(receive(aws, found)["Body"]) for _ in range(2)]
-    keys = {event["detail"]["object"]["key"] for event in told}
-    assert f"{folder}/constraint_violations.json" in keys
-    states = [json.loads(receive(aws, ended)["Body"]) for _ in range(2)]
-    assert dark["ProcessingJobArn"] in {event["resources"][0] for event in states}
 
 
 def test_an_object_that_is_put_is_one_event(account: Account) -> None:

@@ -1,7 +1,7 @@
 """A stack with every resource type of events, functions, alarms and state machines."""
 
 import json
-from typing import Any
+from pathlib import Path
 
 import pytest
 from botocore.exceptions import ClientError
@@ -9,190 +9,13 @@ from botocore.exceptions import ClientError
 from tests.conftest import LocalAws
 from tests.functions_kit import invoke, packed, receive, until
 
-_ROLE = {
-    "Type": "AWS::IAM::Role",
-    "Properties": {
-        "AssumeRolePolicyDocument": {
-            "Version": "2012-10-17",
-            "Statement": [
-                {
-                    "Effect": "Allow",
-                    "Principal": {"Service": ["lambda.amazonaws.com", "states.amazonaws.com"]},
-                    "Action": "sts:AssumeRole",
-                }
-            ],
-        },
-        "ManagedPolicyArns": ["arn:aws:iam::aws:policy/AdministratorAccess"],
-    },
-}
 _CODE = "import os\ndef handler(event, context): return [os.environ['COLOUR'], event]"
-_PASS = {"StartAt": "P", "States": {"P": {"Type": "Pass", "Result": {"w": "${Word}"}, "End": True}}}
+_TEMPLATE = Path(__file__).parents[1] / "events" / "stacks" / "all_types.yaml"
 
 
-def get(resource: str, attribute: str = "Arn") -> dict[str, Any]:
-    return {"Fn::GetAtt": [resource, attribute]}
-
-
-def ref(resource: str) -> dict[str, str]:
-    return {"Ref": resource}
-
-
-def allow(action: str, service: str, resource: Any) -> dict[str, Any]:
-    statement = {
-        "Effect": "Allow",
-        "Principal": {"Service": service},
-        "Action": action,
-        "Resource": resource,
-    }
-    return {"Version": "2012-10-17", "Statement": [statement]}
-
-
-def template(colour: str = "red", threshold: int = 1, layer: str = "layer.zip") -> dict[str, Any]:
-    resources: dict[str, tuple[str, dict[str, Any]]] = {
-        "Layer": (
-            "Lambda::LayerVersion",
-            {"LayerName": "tools", "Content": {"S3Bucket": "stack-code", "S3Key": layer}},
-        ),
-        "Function": (
-            "Lambda::Function",
-            {
-                "FunctionName": "stacked",
-                "Runtime": "python3.11",
-                "Handler": "app.handler",
-                "Role": get("Role"),
-                "Code": {"S3Bucket": "stack-code", "S3Key": "app.zip"},
-                "Timeout": "7",
-                "Environment": {"Variables": {"COLOUR": colour}},
-                "Layers": [ref("Layer")],
-                "DeadLetterConfig": {"TargetArn": get("Dead")},
-                "Tags": [{"Key": "a", "Value": "b"}],
-            },
-        ),
-        "Inline": (
-            "Lambda::Function",
-            {
-                "Runtime": "python3.11",
-                "Handler": "index.handler",
-                "Role": get("Role"),
-                "Code": {"ZipFile": "def handler(event, context): return 'inline'"},
-            },
-        ),
-        "Permission": (
-            "Lambda::Permission",
-            {
-                "FunctionName": ref("Function"),
-                "Action": "lambda:InvokeFunction",
-                "Principal": "events.amazonaws.com",
-                "SourceArn": get("Rule"),
-            },
-        ),
-        "Invocations": (
-            "Lambda::EventInvokeConfig",
-            {"FunctionName": ref("Function"), "Qualifier": "$LATEST", "MaximumRetryAttempts": "1"},
-        ),
-        "Mapping": (
-            "Lambda::EventSourceMapping",
-            {"FunctionName": ref("Function"), "EventSourceArn": get("Work"), "BatchSize": 5},
-        ),
-        "Work": ("SQS::Queue", {"QueueName": "stack-work"}),
-        "Dead": ("SQS::Queue", {"QueueName": "stack-dead"}),
-        "QueuePolicy": (
-            "SQS::QueuePolicy",
-            {
-                "Queues": [ref("Dead")],
-                "PolicyDocument": allow("sqs:SendMessage", "events.amazonaws.com", get("Dead")),
-            },
-        ),
-        "Rule": (
-            "Events::Rule",
-            {
-                "EventPattern": {"source": ["test.stack"]},
-                "Targets": [{"Id": "dead", "Arn": get("Dead"), "InputPath": "$.detail"}],
-            },
-        ),
-        "Topic": ("SNS::Topic", {"TopicName": "stack-topic"}),
-        "TopicPolicy": (
-            "SNS::TopicPolicy",
-            {
-                "Topics": [ref("Topic")],
-                "PolicyDocument": allow("sns:Publish", "cloudwatch.amazonaws.com", ref("Topic")),
-            },
-        ),
-        "Subscription": (
-            "SNS::Subscription",
-            {
-                "TopicArn": ref("Topic"),
-                "Protocol": "sqs",
-                "Endpoint": get("Dead"),
-                "RawMessageDelivery": True,
-            },
-        ),
-        "Alarm": (
-            "CloudWatch::Alarm",
-            {
-                "AlarmName": "stack-alarm",
-                "Namespace": "Test",
-                "MetricName": "Stack",
-                "Statistic": "Sum",
-                "Period": "60",
-                "EvaluationPeriods": 1,
-                "Threshold": threshold,
-                "ComparisonOperator": "GreaterThanThreshold",
-                "TreatMissingData": "notBreaching",
-                "AlarmActions": [ref("Topic")],
-            },
-        ),
-        "Dashboard": (
-            "CloudWatch::Dashboard",
-            {"DashboardName": "stack-board", "DashboardBody": '{"widgets": []}'},
-        ),
-        "Schedule": (
-            "Scheduler::Schedule",
-            {
-                "Name": "stack-schedule",
-                "ScheduleExpression": "rate(1 hour)",
-                "FlexibleTimeWindow": {"Mode": "OFF"},
-                "Target": {"Arn": get("Function"), "RoleArn": get("Role"), "Input": "{}"},
-            },
-        ),
-        "Logs": ("Logs::LogGroup", {"LogGroupName": "/stack/states", "RetentionInDays": 7}),
-        "Machine": (
-            "StepFunctions::StateMachine",
-            {
-                "StateMachineName": "stack-machine",
-                "DefinitionString": json.dumps(_PASS),
-                "DefinitionSubstitutions": {"Word": colour},
-                "RoleArn": get("Role"),
-                "LoggingConfiguration": {
-                    "Level": "ERROR",
-                    "Destinations": [{"CloudWatchLogsLogGroup": {"LogGroupArn": get("Logs")}}],
-                },
-                "TracingConfiguration": {"Enabled": True},
-            },
-        ),
-        "Version": ("StepFunctions::StateMachineVersion", {"StateMachineArn": ref("Machine")}),
-        "Alias": (
-            "StepFunctions::StateMachineAlias",
-            {
-                "Name": "live",
-                "RoutingConfiguration": [{"StateMachineVersionArn": ref("Version"), "Weight": 100}],
-            },
-        ),
-    }
-    made = {
-        name: {"Type": f"AWS::{kind}", "Properties": properties}
-        for name, (kind, properties) in resources.items()
-    }
-    outputs = {
-        "FunctionArn": {"Value": get("Function")},
-        "Inline": {"Value": ref("Inline")},
-        "Machine": {"Value": ref("Machine")},
-        "Layer": {"Value": ref("Layer")},
-        "Alias": {"Value": get("Alias")},
-        "Alarm": {"Value": get("Alarm")},
-        "Schedule": {"Value": get("Schedule")},
-    }
-    return {"Resources": {"Role": _ROLE, **made}, "Outputs": outputs}
+def template(colour: str = "red", threshold: int = 1, layer: str = "layer.zip") -> str:
+    text = _TEMPLATE.read_text("utf-8").replace("{colour}", colour).replace("{layer}", layer)
+    return text.replace("{threshold}", str(threshold))
 
 
 @pytest.fixture(scope="module")
@@ -214,14 +37,14 @@ def test_a_stack_makes_changes_and_deletes_all_types(local_aws: LocalAws, code: 
     cloudformation = local_aws.client("cloudformation")
     cloudformation.create_stack(
         StackName="all-types",
-        TemplateBody=json.dumps(template()),
+        TemplateBody=template(),
         Capabilities=["CAPABILITY_IAM"],
     )
     outputs = outputs_of(local_aws, "CREATE_COMPLETE")
     _check_created(local_aws, outputs)
     cloudformation.update_stack(
         StackName="all-types",
-        TemplateBody=json.dumps(template("blue", 5, "layer2.zip")),
+        TemplateBody=template("blue", 5, "layer2.zip"),
         Capabilities=["CAPABILITY_IAM"],
     )
     changed = outputs_of(local_aws, "UPDATE_COMPLETE")

@@ -85,7 +85,12 @@ class Tuner(Aws):
         )
 
     def definition(self, config: Json, wait: str = "0") -> list[Json]:
-        tune = {
+        """Tune, and Read, which looks into the best trial's model."""
+        return [self._tune(config, wait), self._read()]
+
+    def _tune(self, config: Json, wait: str) -> Json:
+        folder = [f"s3://{self.name}/out", {"Get": "Execution.PipelineExecutionId"}]
+        return {
             "Name": "Tune",
             "Type": "Tuning",
             "CacheConfig": {"Enabled": True, "ExpireAfter": "P1D"},
@@ -108,15 +113,7 @@ class Tuner(Aws):
                         "wait": wait,
                     },
                     "OutputDataConfig": {
-                        "S3OutputPath": {
-                            "Std:Join": {
-                                "On": "/",
-                                "Values": [
-                                    f"s3://{self.name}/out",
-                                    {"Get": "Execution.PipelineExecutionId"},
-                                ],
-                            }
-                        }
+                        "S3OutputPath": {"Std:Join": {"On": "/", "Values": folder}}
                     },
                     "ResourceConfig": {
                         "InstanceCount": 1,
@@ -128,6 +125,8 @@ class Tuner(Aws):
                 },
             },
         }
+
+    def _read(self) -> Json:
         values = [
             {"Get": "Steps.Tune.TrainingJobDefinition.OutputDataConfig.S3OutputPath"},
             {"Get": "Steps.Tune.TrainingJobSummaries[0].TrainingJobName"},
@@ -140,10 +139,8 @@ class Tuner(Aws):
             "S3InputMode": "File",
         }
         inputs = [{"InputName": "model", "S3Input": source}]
-        read = processing(
-            "Read", READ, arguments={"ProcessingInputs": inputs, "RoleArn": self.trial_role}
-        )
-        return [tune, read]
+        arguments = {"ProcessingInputs": inputs, "RoleArn": self.trial_role}
+        return processing("Read", READ, arguments=arguments)
 
     def code(self) -> Json:
         source = {"S3DataType": "S3Prefix", "S3Uri": f"s3://{self.name}/code/"}

@@ -23,6 +23,7 @@ from monitoring.record import Record
 
 Json = dict[str, Any]
 ROOT = Path(__file__).resolve().parents[2]
+EVENTS = ROOT / "tests" / "events" / "analyzer"
 CLEAN = "Completed: Job completed successfully with no violations."
 
 
@@ -132,36 +133,8 @@ def test_a_run_without_a_baseline_suggests_one_in_the_documented_form(job: Job) 
             }
         },
     }
-    assert job.json("constraints.json") == {
-        "version": 0.0,
-        "features": [
-            {
-                "name": "price",
-                "inferred_type": "Fractional",
-                "completeness": 2 / 3,
-                "num_constraints": {"is_non_negative": True},
-            },
-            {
-                "name": "state",
-                "inferred_type": "String",
-                "completeness": 1.0,
-                "string_constraints": {"domains": ["Texas", "Utah"]},
-            },
-        ],
-        "monitoring_config": {
-            "evaluate_constraints": "Enabled",
-            "emit_metrics": "Enabled",
-            "datatype_check_threshold": 1.0,
-            "domain_content_threshold": 1.0,
-            "distribution_constraints": {
-                "perform_comparison": "Enabled",
-                "comparison_threshold": 0.1,
-                "comparison_method": "Robust",
-                "categorical_comparison_threshold": 0.1,
-                "categorical_drift_method": "LInfinity",
-            },
-        },
-    }
+    suggested = json.loads((EVENTS / "suggested_constraints.json").read_text())
+    assert job.json("constraints.json") == suggested
 
 
 def test_violations_are_counted_in_the_message_and_are_no_failure(job: Job) -> None:

@@ -5,9 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from steps import answers, evaluate, prepare
+from steps import answers, evaluate
 from steps.job import StepError
-from tests import archives
 
 
 def test_answers_are_read_in_the_lists_order_in_both_forms_and_from_any_subfolder(
@@ -42,14 +41,6 @@ def test_an_answer_that_is_none_is_refused_with_its_file(
 def test_an_image_that_nobody_answered_is_named(tmp_path: Path) -> None:
     with pytest.raises(StepError, match=r"left no answer to a\.png"):
         answers.transformed(tmp_path, ["a.png"])
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    archive = archives.good_archive(folder / "small.tar.gz")
-    prepare.main(["--input", str(archive), "--output", str(folder)])
-    return folder
 
 
 def transform(prepared: Path, folder: Path, wrong: int = 0) -> None:

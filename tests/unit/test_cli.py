@@ -1,14 +1,23 @@
 """The command line's edges: one sentence and an exit code that means something."""
 
+import json
+import subprocess
+import sys
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
 from click.testing import CliRunner, Result
+from rich.console import Console
 
+from scones import screen
 from scones.__main__ import main
 from scones.cli import SconesGroup
+from scones.screen import Shown
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -88,3 +97,30 @@ def test_what_aws_refuses_ends_with_the_words_of_aws_and_no_traceback() -> None:
     assert result.exit_code == 1
     assert "Fry may not perform: s3:PutObject" in result.output
     assert "Traceback" not in result.output
+
+
+def test_a_listing_is_a_table_for_people_and_json_for_a_script(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(screen, "console", Console(width=80))
+    rows = [{"url": "s3://a/b", "written": datetime(2026, 11, 22, 14, 5, 6, 7), "found": [1, 2]}]
+    columns: dict[str, Shown] = {
+        "at": "written",
+        "found": lambda r: len(r["found"]),
+        "where": "url",
+    }
+    screen.listing(rows, False, columns)
+    titles, row = capsys.readouterr().out.splitlines()
+    assert titles.split() == ["at", "found", "where"]
+    assert row.split() == ["2026-11-22", "14:05:06", "2", "s3://a/b"]
+    screen.listing(rows, True, columns)
+    assert json.loads(capsys.readouterr().out) == [
+        {"url": "s3://a/b", "written": "2026-11-22T14:05:06.000007", "found": [1, 2]}
+    ]
+
+
+def test_a_command_that_looks_at_no_image_starts_without_numpy() -> None:
+    modules = ("models", "pipeline", "deployments", "monitor", "retraining", "data", "local")
+    program = f"import sys, {', '.join(f'scones.{name}' for name in modules)}\n"
+    program += "sys.exit('numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program], cwd=ROOT).returncode == 0

@@ -1,7 +1,6 @@
 """Staging against moto's S3 through a real boto3 client."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +9,6 @@ import boto3
 import numpy as np
 import pytest
 from botocore.exceptions import EndpointConnectionError
-from moto import mock_aws
 
 from scones.datasets import Dataset, DatasetError, stage, staged
 from scones.datasets.dataset import checksum
@@ -19,16 +17,12 @@ BUCKET = "scones-test"
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+def s3(aws: None) -> Any:
     """A client of an empty bucket that keeps versions, so that every upload can be counted."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "testing")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "testing")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    with mock_aws():
-        client = boto3.client("s3", region_name="us-east-1")
-        client.create_bucket(Bucket=BUCKET)
-        client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
-        yield client
+    client = boto3.client("s3")
+    client.create_bucket(Bucket=BUCKET)
+    client.put_bucket_versioning(Bucket=BUCKET, VersioningConfiguration={"Status": "Enabled"})
+    return client
 
 
 def make_dataset(path: Path, content: bytes, name: str = "CIFAR-100 cut (a, b)") -> Dataset:

@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 
-from steps import evaluate, prepare
+from steps import evaluate
 from steps.job import StepError
 from steps.train.__main__ import main as train
-from tests import archives
 
 ROOT = Path(__file__).parents[2]
 HANDLERS = """
@@ -39,14 +38,6 @@ def output_fn(prediction, accept):
     assert accept == "application/json"
     return json.dumps(prediction)
 """
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    archive = archives.good_archive(folder / "small.tar.gz")
-    prepare.main(["--input", str(archive), "--output", str(folder / "out")])
-    return folder / "out"
 
 
 def _archive(

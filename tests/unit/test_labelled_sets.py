@@ -4,14 +4,12 @@ import base64
 import datetime
 import io
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import numpy as np
 import pytest
-from moto import mock_aws
 from PIL import Image
 
 from monitoring import ground_truth
@@ -94,12 +92,8 @@ class Bucket:
 
 
 @pytest.fixture
-def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[Bucket]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    with mock_aws():
-        yield Bucket()
+def bucket(aws: None) -> Bucket:
+    return Bucket()
 
 
 def test_a_captured_image_joins_its_label_with_both_addresses(bucket: Bucket) -> None:

@@ -3,18 +3,15 @@
 import base64
 import io
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
 from botocore.response import StreamingBody
-from moto import mock_aws
 
 from lambdas import filter_low_inference_confidence as confidence
 from lambdas import image_classification as classification
 from lambdas import queue_for_review as review
-from lambdas.clients import client
 from tests.lambda_kit import CONTEXT, event, stubbed
 
 CALL = {"endpoint_name": "scones-prod", "model_package_arn": "arn:of:3"}
@@ -25,18 +22,6 @@ STATE = {
     "content_type": "image/png",
     "operator": "dock 4",
 }
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    client.cache_clear()
-    with mock_aws():
-        yield
-    client.cache_clear()
 
 
 def answered(body: bytes) -> Any:

@@ -2,12 +2,10 @@
 
 import datetime
 import json
-from collections.abc import Iterator
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 
 from lambdas.request_retraining import InvalidRequest, Limits, Site, decide, request_of
 from lambdas.retraining import LEASE, Ledger
@@ -18,12 +16,8 @@ Json = dict[str, Any]
 
 
 @pytest.fixture
-def world(monkeypatch: pytest.MonkeyPatch) -> Iterator[World]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    with mock_aws():
-        yield World(boto3.client("s3", region_name="us-east-1"))
+def world(aws: None) -> World:
+    return World(boto3.client("s3"))
 
 
 @pytest.mark.parametrize(
@@ -52,29 +46,27 @@ def test_only_an_alarm_that_rings_and_only_ours_asks_for_anything() -> None:
             request_of(wrong)
 
 
-def test_an_alarm_with_new_labels_starts_the_pipeline_with_its_cause() -> None:
+def test_an_alarm_with_new_labels_starts_the_pipeline_with_its_cause(world: World) -> None:
     codepipeline, stub = stubbed("codepipeline")
-    with mock_aws():
-        world = World(boto3.client("s3", region_name="us-east-1"))
-        world.label("a", "b", "c")
-        stub.add_response("list_pipeline_executions", {"pipelineExecutionSummaries": []})
-        request = request_of(event("alarm_drift"))
-        sent: list[Json] = []
-        codepipeline.meta.events.register(
-            "before-parameter-build.codepipeline.StartPipelineExecution",
-            lambda params, **_: sent.append(params),
-        )
-        stub.add_response("start_pipeline_execution", {"pipelineExecutionId": "e-1"})
-        site = Site(RETRAINING, TRAINING, BUCKET, codepipeline, world.pipelines, world.s3)
-        found = decide(request, LIMITS, site, lambda: NOON)
-        assert (found["decision"], found["execution_id"], found["run"]) == ("started", "e-1", 1)
-        assert sent[0]["name"] == RETRAINING
-        assert sent[0]["variables"] == [
-            {"name": "TRIGGER", "value": "drift"},
-            {"name": "TRIGGER_ID", "value": request.event_id},
-        ]
-        kept = json.load(world.s3.get_object(Bucket=BUCKET, Key=request.key)["Body"])
-        assert kept == found
+    world.label("a", "b", "c")
+    stub.add_response("list_pipeline_executions", {"pipelineExecutionSummaries": []})
+    request = request_of(event("alarm_drift"))
+    sent: list[Json] = []
+    codepipeline.meta.events.register(
+        "before-parameter-build.codepipeline.StartPipelineExecution",
+        lambda params, **_: sent.append(params),
+    )
+    stub.add_response("start_pipeline_execution", {"pipelineExecutionId": "e-1"})
+    site = Site(RETRAINING, TRAINING, BUCKET, codepipeline, world.pipelines, world.s3)
+    found = decide(request, LIMITS, site, lambda: NOON)
+    assert (found["decision"], found["execution_id"], found["run"]) == ("started", "e-1", 1)
+    assert sent[0]["name"] == RETRAINING
+    assert sent[0]["variables"] == [
+        {"name": "TRIGGER", "value": "drift"},
+        {"name": "TRIGGER_ID", "value": request.event_id},
+    ]
+    kept = json.load(world.s3.get_object(Bucket=BUCKET, Key=request.key)["Body"])
+    assert kept == found
 
 
 def test_an_alarm_that_flaps_twenty_times_in_a_minute_starts_one(world: World) -> None:

@@ -6,33 +6,24 @@ import json
 import random
 import struct
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import boto3
 import pytest
-from moto import mock_aws
 from PIL import Image
 
 from lambdas import serialize_image_data as serializer
-from lambdas.clients import client
 from tests.lambda_kit import CONTEXT, event
 
 STATE_LIMIT = 256 * 1024
 
 
 @pytest.fixture
-def s3(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    client.cache_clear()
-    with mock_aws():
-        s3 = boto3.client("s3", region_name="us-east-1")
-        s3.create_bucket(Bucket="images")
-        yield s3
-    client.cache_clear()
+def s3(aws: None) -> Any:
+    s3 = boto3.client("s3")
+    s3.create_bucket(Bucket="images")
+    return s3
 
 
 def saved(image: Image.Image, kind: str, **options: Any) -> bytes:

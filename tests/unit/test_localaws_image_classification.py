@@ -10,8 +10,6 @@ import pytest
 
 from localaws.image_classification import serve
 from localaws.image_classification.__main__ import ALGORITHM_ERROR, CLIENT_ERROR, main
-from steps import prepare
-from tests import archives
 
 HYPERPARAMETERS = {
     "num_classes": "2",
@@ -22,14 +20,6 @@ HYPERPARAMETERS = {
     "mini_batch_size": "16",
 }
 CHANNELS = ("train", "validation", "train_lst", "validation_lst")
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    archive = archives.good_archive(folder / "small.tar.gz")
-    prepare.main(["--input", str(archive), "--output", str(folder)])
-    return folder
 
 
 class Job:

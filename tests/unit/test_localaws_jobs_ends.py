@@ -7,7 +7,6 @@ import subprocess
 import sys
 import tarfile
 import time
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -24,13 +23,6 @@ from tests.unit.job_kit import (
 )
 
 OUTPUT = "/opt/ml/processing/output"
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path / "machine")
-    yield machine
-    machine.close()
 
 
 def processes(token: str) -> list[int]:

@@ -1,8 +1,6 @@
 """Processing jobs: what the program finds, what comes out, and what is refused."""
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -19,13 +17,6 @@ from tests.unit.job_kit import (
 )
 
 OUTPUT = "/opt/ml/processing/output"
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path / "machine")
-    yield machine
-    machine.close()
 
 
 def test_a_job_reads_its_inputs_and_its_outputs_land_in_s3(machine: Machine) -> None:

@@ -7,20 +7,12 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from localaws.jobs import sandbox
 from tests.unit.job_kit import Machine, eventually, processing_request
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path / "machine")
-    yield machine
-    machine.close()
 
 
 def test_two_jobs_at_once_do_not_see_each_other(machine: Machine) -> None:

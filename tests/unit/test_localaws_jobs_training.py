@@ -6,7 +6,6 @@ import importlib.util
 import json
 import tarfile
 import zipfile
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -15,13 +14,6 @@ import pytest
 
 from localaws.errors import InUse, NotImplementedHere, ValidationError
 from tests.unit.job_kit import IMAGE, Machine, channel, eventually, training_request
-
-
-@pytest.fixture
-def machine(tmp_path: Path) -> Iterator[Machine]:
-    machine = Machine(tmp_path / "machine")
-    yield machine
-    machine.close()
 
 
 def members(archive: bytes) -> dict[str, bytes]:

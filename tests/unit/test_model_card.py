@@ -19,18 +19,21 @@ from tests.unit.report_kit import CLASSES, DATASET, png
 ARN = "arn:aws:sagemaker:us-east-1:123456789012"
 
 
-def facts(count: int = 60, **changes: Any) -> Facts:
-    """A version with an evaluation of its own making, computed by Evaluate's functions."""
-    random = np.random.default_rng(3)
-    labels = np.arange(count) % 2
-    scores = np.clip(labels + random.normal(0, 0.35, count), 0.001, 0.999)
-    predictions = [
-        Prediction(f"test/{n:03}.png", int(label), (1 - score, score))
-        for n, (label, score) in enumerate(zip(labels, scores.tolist(), strict=True))
-    ]
+JOB = {
+    "TrainingJobName": "pipelines-abc-Train-def",
+    "TrainingJobArn": f"{ARN}:training-job/pipelines-abc-Train-def",
+    "AlgorithmSpecification": {"TrainingImage": "pytorch-training"},
+    "InputDataConfig": [{"DataSource": {"S3DataSource": {"S3Uri": "s3://b/train"}}}],
+    "HyperParameters": {"epochs": "40", "sagemaker_program": "train.py"},
+    "FinalMetricDataList": [{"MetricName": "validation:loss", "Value": 0.25}],
+}
+
+
+def evaluation(labels: Any, scores: Any) -> dict[str, Any]:
+    """By Evaluate's own functions."""
     value, met = metrics.choose_threshold(labels, scores, 0.95, 0.8)
-    evaluation = {
-        "dataset": {"name": DATASET, "sha256": "ab" * 32, "counts": {"test": count}},
+    found = {
+        "dataset": {"name": DATASET, "sha256": "ab" * 32, "counts": {"test": len(labels)}},
         "binary_classification_metrics": metrics.binary_classification_metrics(labels, scores),
         "per_class": metrics.per_class(labels, scores, list(CLASSES)),
         "calibration": metrics.calibration(labels, scores),
@@ -40,14 +43,19 @@ def facts(count: int = 60, **changes: Any) -> Facts:
             "test": metrics.at_threshold(labels, scores, value),
         },
     }
-    job = {
-        "TrainingJobName": "pipelines-abc-Train-def",
-        "TrainingJobArn": f"{ARN}:training-job/pipelines-abc-Train-def",
-        "AlgorithmSpecification": {"TrainingImage": "pytorch-training"},
-        "InputDataConfig": [{"DataSource": {"S3DataSource": {"S3Uri": "s3://b/train"}}}],
-        "HyperParameters": {"epochs": "40", "sagemaker_program": "train.py"},
-        "FinalMetricDataList": [{"MetricName": "validation:loss", "Value": 0.25}],
-    }
+    written: dict[str, Any] = json.loads(json.dumps(found))
+    return written
+
+
+def facts(count: int = 60, **changes: Any) -> Facts:
+    """A version with an evaluation of its own making, computed by Evaluate's functions."""
+    random = np.random.default_rng(3)
+    labels = np.arange(count) % 2
+    scores = np.clip(labels + random.normal(0, 0.35, count), 0.001, 0.999)
+    predictions = [
+        Prediction(f"test/{n:03}.png", int(label), (1 - score, score))
+        for n, (label, score) in enumerate(zip(labels, scores.tolist(), strict=True))
+    ]
     return replace(
         Facts(
             name="scones-local",
@@ -59,14 +67,14 @@ def facts(count: int = 60, **changes: Any) -> Facts:
             image="pytorch-inference",
             classes=CLASSES,
             metadata={"git_commit": "0123abc", "dataset_name": DATASET},
-            evaluation=json.loads(json.dumps(evaluation)),
+            evaluation=evaluation(labels, scores),
             predictions=predictions,
             failures=[
                 Failure(one.path, CLASSES[one.label], CLASSES[one.said], one.confidence, png())
                 for one in predictions
                 if one.said != one.label
             ],
-            training_job=job,
+            training_job=JOB,
         ),
         **changes,
     )

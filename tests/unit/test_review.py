@@ -14,7 +14,6 @@ from urllib.parse import urlencode, urlsplit
 import boto3
 import numpy as np
 import pytest
-from moto import mock_aws
 from PIL import Image
 
 from scones import review
@@ -71,12 +70,8 @@ class Desk:
 
 
 @pytest.fixture
-def desk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Desk]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    with mock_aws():
-        yield Desk()
+def desk(aws: None) -> Desk:
+    return Desk()
 
 
 def taken(session: Review) -> Item:

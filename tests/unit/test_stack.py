@@ -5,14 +5,12 @@ import json
 import re
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import boto3
 import pytest
 from cfnlint import decode  # type: ignore[import-untyped]  # ships no types
-from moto import mock_aws
 
 from pipelines.settings import load
 from scones import destroy, package, stack
@@ -25,15 +23,6 @@ Resources:
   Logs: {{Type: "AWS::Logs::LogGroup", Properties: {{LogGroupName: small}}}}
 {more}
 """
-
-
-@pytest.fixture
-def aws(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.delenv("AWS_ENDPOINT_URL", raising=False)
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(name, "none")
-    with mock_aws():
-        yield
 
 
 def client(service: str) -> Any:

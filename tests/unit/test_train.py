@@ -13,7 +13,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from steps import prepare
 from steps.job import StepError, Stopped
 from steps.train import data
 from steps.train import loop as training_loop
@@ -24,7 +23,6 @@ from steps.train.loop import Hyperparameters
 from steps.train.machines import Machines
 from steps.train.network import Network
 from steps.train.optimiser import Muon, orthogonal
-from tests import archives
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--epochs", "3", "--batch-size", "9", "--threads", "1", "--device", "cpu"]
@@ -32,14 +30,6 @@ LINE = re.compile(
     r"epoch=(\d+)/3 train_loss=\d\.\d{4} train_accuracy=[01]\.\d{4} "
     r"validation_loss=\d\.\d{4} validation_accuracy=[01]\.\d{4} seconds=\d+\.\d\d"
 )
-
-
-@pytest.fixture(scope="module")
-def prepared(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("prepared")
-    archive = archives.good_archive(folder / "small.tar.gz")
-    prepare.main(["--input", str(archive), "--output", str(folder / "out")])
-    return folder / "out"
 
 
 def _channels(prepared: Path, output: Path) -> list[str]:
