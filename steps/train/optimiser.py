@@ -33,13 +33,28 @@ class Muon(torch.optim.Optimizer):
 
 
 def orthogonal(matrix: Tensor, steps: int = 3) -> Tensor:
-    """Roughly U Vᵀ of the matrix U S Vᵀ, by Newton-Schulz steps of the fifth order."""
-    a, b, c = COEFFICIENTS
+    """Roughly U Vᵀ of the matrix X = U S Vᵀ, by Newton-Schulz steps of the fifth order.
+
+    A step is X ← P X, where P = a + b G + c G² and G = X Xᵀ. All these commute, so the steps are
+    taken on G, which is small, and X is multiplied once: half the time of steps on X itself.
+    """
     x: Tensor = matrix / (matrix.norm() + 1e-7)
     tall = x.size(0) > x.size(1)
     if tall:
         x = x.T
-    for _ in range(steps):
-        gram = x @ x.T
-        x = a * x + (b * gram + c * gram @ gram) @ x
+    gram = x @ x.T
+    factor = product = _polynomial(gram)
+    for _ in range(steps - 1):
+        gram = factor @ gram @ factor
+        factor = _polynomial(gram)
+        product = factor @ product
+    x = product @ x
     return x.T if tall else x
+
+
+def _polynomial(gram: Tensor) -> Tensor:
+    """a + b G + c G²."""
+    a, b, c = COEFFICIENTS
+    value = torch.addmm(gram, gram, gram, beta=b, alpha=c)
+    value.diagonal().add_(a)
+    return value

@@ -23,7 +23,7 @@ from steps.train.checkpoint import Checkpoints
 from steps.train.loop import Hyperparameters
 from steps.train.machines import Machines
 from steps.train.network import Network
-from steps.train.optimiser import Muon, orthogonal
+from steps.train.optimiser import COEFFICIENTS, Muon, orthogonal
 from tests import archives
 
 ROOT = Path(__file__).parents[2]
@@ -268,6 +268,17 @@ def test_the_muon_update_is_nearly_orthogonal() -> None:
         values = torch.linalg.svdvals(orthogonal(shape, steps=5))
         assert values.min() > 0.5
         assert values.max() < 1.5
+
+
+def test_the_muon_update_is_that_of_newton_schulz_steps_on_the_whole_matrix() -> None:
+    a, b, c = COEFFICIENTS
+    scales = torch.logspace(0, -4, 16)[:, None]  # as uneven as gradients are
+    matrix = torch.randn(16, 40, generator=torch.Generator().manual_seed(0)) * scales
+    x = matrix / matrix.norm()
+    for _ in range(3):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    torch.testing.assert_close(orthogonal(matrix), x, atol=1e-5, rtol=0)
 
 
 def test_muon_scales_the_weight_before_it_moves_it() -> None:
