@@ -19,7 +19,7 @@ average of the weights (0.950, 0.134 in the five folds) gained nothing and is no
     validation/ ─► a line an epoch; at the end, one temperature ──┼─► /opt/ml/model
     dataset/ ────► lists, classes, the dataset's name and hash ───┘
 
-- `network`: the layers; `data`: images and their augmentation; `optimiser`: Muon
+- `network`: the layers; `data`: images and their augmentation; `optimiser`: Muon, SGD
 - `picture`: an image file as the network sees it
 - `loop`: epochs, schedule, log lines; `checkpoint`: what an interrupted job goes on from
 - `patience`: early stopping, when asked for; `machines`: device, arithmetic, several processes
