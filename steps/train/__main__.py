@@ -32,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> None:
         **{field.name: getattr(args, field.name) for field in fields(Hyperparameters)}
     )
     torch.set_num_threads(args.threads)
-    torch.use_deterministic_algorithms(True)
+    torch.set_deterministic_debug_mode("error")  # what `use_deterministic_algorithms` does, without
+    # importing torch's compiler, which takes two to three seconds
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined] # not in the stub; nothing reads it
     with joined(args.device) as machines, _stop_on_sigterm() as stop_asked:
         write_model(args, parameters, machines, stop_asked)

@@ -19,7 +19,7 @@ from steps.train.checkpoint import Checkpoints, Stateful
 from steps.train.data import Augmentation, Images
 from steps.train.machines import Machines, arithmetic
 from steps.train.network import Network
-from steps.train.optimiser import Muon
+from steps.train.optimiser import SGD, Muon
 from steps.train.patience import Patience
 
 
@@ -177,10 +177,10 @@ class _Run:
         share = _schedule(epochs / parameters.epochs, parameters.warm_up)
         peaks = (parameters.muon_learning_rate, parameters.learning_rate)
         for optimiser, peak in zip(self.optimisers, peaks, strict=True):
-            optimiser.param_groups[0]["lr"] = peak * share
+            optimiser.lr = peak * share
 
 
-def _optimisers(network: Network, parameters: Hyperparameters) -> tuple[Muon, torch.optim.SGD]:
+def _optimisers(network: Network, parameters: Hyperparameters) -> tuple[Muon, SGD]:
     weights = [w for w in network.parameters() if w.requires_grad]
     return (
         Muon(
@@ -188,12 +188,11 @@ def _optimisers(network: Network, parameters: Hyperparameters) -> tuple[Muon, to
             parameters.muon_learning_rate,
             parameters.muon_momentum,
         ),
-        torch.optim.SGD(
+        SGD(
             [w for w in weights if w.ndim != 4],
             parameters.learning_rate,
             parameters.momentum,
-            weight_decay=parameters.weight_decay,
-            nesterov=parameters.momentum > 0,
+            parameters.weight_decay,
         ),
     )
 

@@ -22,7 +22,7 @@ from steps.train.checkpoint import Checkpoints
 from steps.train.loop import Hyperparameters
 from steps.train.machines import Machines
 from steps.train.network import Network
-from steps.train.optimiser import Muon, orthogonal
+from steps.train.optimiser import COEFFICIENTS, SGD, Muon, orthogonal
 
 ROOT = Path(__file__).parents[2]
 QUICK = ["--epochs", "3", "--batch-size", "9", "--threads", "1", "--device", "cpu"]
@@ -276,11 +276,45 @@ def test_the_muon_update_is_nearly_orthogonal() -> None:
         assert values.max() < 1.5
 
 
+def test_the_muon_update_is_that_of_newton_schulz_steps_on_the_whole_matrix() -> None:
+    a, b, c = COEFFICIENTS
+    scales = torch.logspace(0, -4, 16)[:, None]  # as uneven as gradients are
+    matrix = torch.randn(16, 40, generator=torch.Generator().manual_seed(0)) * scales
+    x = matrix / matrix.norm()
+    for _ in range(3):
+        gram = x @ x.T
+        x = a * x + (b * gram + c * gram @ gram) @ x
+    torch.testing.assert_close(orthogonal(matrix), x, atol=1e-5, rtol=0)
+
+
 def test_muon_scales_the_weight_before_it_moves_it() -> None:
     weight = torch.nn.Parameter(torch.full((4, 2, 3, 3), 5.0))
     weight.grad = torch.zeros_like(weight)
     Muon([weight], lr=0.1, momentum=0.6).step()
     assert weight.norm().item() == pytest.approx(math.sqrt(4))
+
+
+def test_sgd_moves_as_that_of_torch_does() -> None:
+    ours, theirs = (torch.nn.Parameter(torch.tensor([1.0, -2.0])) for _ in range(2))
+    reference = torch.optim.SGD([theirs], 0.1, momentum=0.9, weight_decay=0.05, nesterov=True)
+    optimiser = SGD([ours], 0.1, momentum=0.9, weight_decay=0.05)
+    for _ in range(5):
+        for weight in (ours, theirs):
+            weight.grad = weight.detach() ** 2  # another one each time
+        optimiser.step()
+        reference.step()
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_training_does_without_the_compiler_that_takes_seconds_to_import(
+    prepared: Path, tmp_path: Path
+) -> None:
+    program = (
+        "import sys; from steps.train.__main__ import main; main(); "
+        "assert 'torch._dynamo' not in sys.modules"
+    )
+    words = [*_channels(prepared, tmp_path), *QUICK, "--epochs", "1"]
+    subprocess.run([sys.executable, "-c", program, *words], cwd=ROOT, check=True)
 
 
 def test_an_augmentation_of_nothing_but_flips_and_crops_keeps_the_pixels() -> None:
