@@ -18,7 +18,7 @@ images in the first epochs, whitening of 3×3 patches, the mean beside the great
 channel, and 64 epochs were looked at in two or three of the folds, which could not tell them apart.
 
     train/ ──────► augmented batches ─► network ─► Muon and SGD ──┐
-    validation/ ─► a line an epoch; at the end, one temperature ──┼─► /opt/ml/model
+    validation/ ─► now and then a look; at the end, a temperature ┼─► /opt/ml/model
     dataset/ ────► lists, classes, the dataset's name and hash ───┘
 
 - `network`: the layers; `data`: images and their augmentation; `optimiser`: Muon, SGD

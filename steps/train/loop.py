@@ -22,6 +22,8 @@ from steps.train.network import Network
 from steps.train.optimiser import SGD, Muon
 from steps.train.patience import Patience
 
+LOOK_EVERY = 5  # epochs, without patience: nothing depends on a look at the validation images
+
 
 @dataclass(frozen=True)
 class Hyperparameters:
@@ -80,17 +82,15 @@ def train(
             break
         started = time.perf_counter()
         loss, accuracy = run.epoch(epoch)
-        with run.arithmetic:
-            result = validate(run.network, validation)
-        run.patience.see(result.loss, run.network)
+        line = f"epoch={epoch + 1}/{parameters.epochs} "
+        line += f"train_loss={loss:.4f} train_accuracy={accuracy:.4f} "
+        if parameters.patience or (epoch + 1) % LOOK_EVERY == 0 or epoch + 1 == parameters.epochs:
+            with run.arithmetic:
+                result = validate(run.network, validation)
+            run.patience.see(result.loss, run.network)
+            line += f"validation_loss={result.loss:.4f} validation_accuracy={result.accuracy:.4f} "
         if machines.rank == 0:
-            print(
-                f"epoch={epoch + 1}/{parameters.epochs} "
-                f"train_loss={loss:.4f} train_accuracy={accuracy:.4f} "
-                f"validation_loss={result.loss:.4f} validation_accuracy={result.accuracy:.4f} "
-                f"seconds={time.perf_counter() - started:.2f}",
-                flush=True,
-            )
+            print(f"{line}seconds={time.perf_counter() - started:.2f}", flush=True)
         last = machines.any(epoch + 1 == parameters.epochs or run.patience.spent)
         stopping = machines.any(stop_asked()) and not last
         due = stopping or last or (checkpoints and (epoch + 1) % checkpoints.every == 0)
