@@ -44,7 +44,7 @@ from localaws.moto_side.objects import MotoObjects
 log = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two snapshots
-_SHARE = 0.1  # of the time that goes into snapshots at most, however large they have become
+_SHARE = 0.5  # of the time that goes into snapshots at most, however large they have become
 _FORMAT = f"2 moto-{moto.__version__} python-{sys.version_info.major}.{sys.version_info.minor}"
 _NOT_HERE = frozenset({"localaws.moto_side.s3", "moto.sagemaker.models"})  # kept, or never reached
 _TRIES = 20  # a thread of moto's own may change a dictionary while it is pickled
