@@ -147,10 +147,10 @@ def stop_at_evaluate(life: Life) -> None:
 
 
 def hour(life: Life, schedule: str, role: str) -> None:
-    """EventBridge Scheduler's hour, a moment from now."""
+    """EventBridge Scheduler's hour, a moment from now; a past one would never come."""
     scheduler, before = life.client("scheduler"), len(life.entries())
     own = scheduler.get_schedule(Name=f"{NAME}-{schedule}")
-    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
+    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=5)
     scheduler.update_schedule(
         Name=own["Name"],
         ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})",
