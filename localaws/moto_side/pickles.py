@@ -23,8 +23,6 @@ from cryptography.hazmat.primitives.serialization import (
     load_pem_private_key,
 )
 
-from localaws.moto_side import executions
-
 _OWN = ("moto.", "localaws.")
 _PLAIN = {
     "builtins": {"set", "frozenset", "bytearray", "complex", "slice", "range", "object", "dict"}
@@ -64,6 +62,8 @@ _MADE_ANEW: dict[type, Callable[[], Any]] = {
 }
 
 Reference = tuple[str, ...]
+Refer = Callable[[Any], Reference | None]  # what is kept elsewhere, by its name there
+Reduce = Callable[[Any], Any]  # as `reducer_override` answers: NotImplemented for most
 
 
 def load_private_key(pem: bytes) -> Any:
@@ -79,9 +79,9 @@ class _Pickler(pickle.Pickler):
     """References are reductions and not the `persistent_id` that pickle has for them: that hook is
     called for every number and text too, which made most of a snapshot's time."""
 
-    def __init__(self, file: io.BytesIO, refer: Callable[[Any], Reference | None]) -> None:
+    def __init__(self, file: io.BytesIO, refer: Refer, reduce: Reduce) -> None:
         super().__init__(file, protocol=5)
-        self._refer = refer
+        self._refer, self._reduce = refer, reduce
 
     def reducer_override(self, value: Any) -> Any:
         kind = type(value)
@@ -103,7 +103,7 @@ class _Pickler(pickle.Pickler):
         if hasattr(value, "private_bytes"):  # a key of KMS or a certificate; the folder is private
             pem = value.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
             return load_private_key, (pem,)
-        return executions.reduce(value)
+        return self._reduce(value)
 
 
 def _reduce_defaultdict(value: defaultdict[Any, Any]) -> Any:
@@ -162,8 +162,11 @@ def restore_attributes(fresh: object, kept: dict[str, Any]) -> None:
 _ATTEMPTS = 50
 
 
-def dumps(value: Any, refer: Callable[[Any], Reference | None] | None = None) -> bytes:
-    """The value as bytes. `refer` names what is kept elsewhere, or None for what is not.
+def dumps(
+    value: Any, refer: Refer | None = None, reduce: Reduce = lambda _: NotImplemented
+) -> bytes:
+    """The value as bytes. `refer` names what is kept elsewhere, or None for what is not; `reduce`
+    says how to keep what cannot be kept as it is.
 
     Without `refer` the value has to be plain: that is ten times faster, for the many small records.
     moto locks nothing, so another request may add to a dictionary in the middle; then this starts
@@ -174,7 +177,7 @@ def dumps(value: Any, refer: Callable[[Any], Reference | None] | None = None) ->
             if refer is None:
                 return pickle.dumps(value, protocol=5)
             file = io.BytesIO()
-            _Pickler(file, refer).dump(value)
+            _Pickler(file, refer, reduce).dump(value)
             return file.getvalue()
         except RuntimeError as error:
             if "during iteration" not in str(error) or attempt == _ATTEMPTS - 1:

@@ -23,7 +23,7 @@ from moto.core import common_models
 from moto.core.base_backend import BackendDict, BaseBackend
 from moto.core.config import default_user_config
 from moto.moto_server import werkzeug_app
-from moto.utilities.utils import get_partition
+from moto.utilities import utils
 
 from localaws.errors import LocalAwsError
 from localaws.home import Home
@@ -45,7 +45,7 @@ log = logging.getLogger(__name__)
 
 INTERVAL = 1.0  # seconds between two snapshots
 _SHARE = 0.5  # of the time that goes into snapshots at most, however large they have become
-_FORMAT = f"2 moto-{moto.__version__} python-{sys.version_info.major}.{sys.version_info.minor}"
+_FORMAT = f"3 moto-{moto.__version__} python-{sys.version_info.major}.{sys.version_info.minor}"
 _NOT_HERE = frozenset({"localaws.moto_side.s3", "moto.sagemaker.models"})  # kept, or never reached
 _TRIES = 20  # a thread of moto's own may change a dictionary while it is pickled
 
@@ -72,7 +72,7 @@ class MotoState:
         s3.install(self.journal, self.changed, self.wait_until_loaded)
         s3_http.install()
         records.restore(self.journal)
-        partition = get_partition(region)
+        partition = utils.get_partition(region)
         self.objects = MotoObjects(self.journal, account, partition)
         self._endpoint_url, self._region = f"http://127.0.0.1:{port}", region
         self._preparing, self._prepared = threading.Lock(), False
@@ -194,7 +194,18 @@ def _configure(port: int, account: str) -> None:
     default_user_config["iam"]["load_aws_managed_policies"] = True
     # moto lists every instance that was ever made, for its dashboard, and so never frees one.
     common_models.BaseModel.__new__ = _plain_new  # type: ignore[method-assign]
+    utils.load_resource = _load_resource
     BackendDict.reset()
+
+
+_load_resource_of_moto = utils.load_resource
+
+
+def _load_resource(resource: str) -> Any:
+    """moto's CloudFormation and SSM import its EC2 (which `wsgi` refuses), whose tables of instance
+    types are 65 MB and half of the time that CloudFormation takes to import."""
+    is_unused = resource.startswith("ec2/resources/instance_type")
+    return {} if is_unused else _load_resource_of_moto(resource)
 
 
 def _plain_new(cls: type, *_: Any, **__: Any) -> Any:
@@ -246,7 +257,7 @@ def _dump(left_out: set[Place]) -> bytes:
             return ("services", *place) if place else None
         return policies.refer(value)
 
-    return pickles.dumps(content, refer)
+    return pickles.dumps(content, refer, executions.reduce)
 
 
 def _load(state: bytes) -> None:

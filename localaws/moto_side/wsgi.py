@@ -70,6 +70,8 @@ class MotoSide:
             return missing.send(environ, start_response, service)  # moto's own switches
         if service == "s3" and _S3_LACKS & _query(environ).keys():
             return missing.send(environ, start_response, service)
+        if service == "ec2":
+            return missing.send(environ, start_response, service)  # its tables are left out
         if service != "s3":
             self._state.wait_until_loaded()
         if service == "cloudformation":
@@ -191,6 +193,12 @@ class _Refusal:
             kind, text = (
                 "application/xml",
                 f"<Error>{error}<RequestId>{request}</RequestId></Error>",
+            )
+        elif service == "ec2":
+            kind = "text/xml"
+            text = (
+                f"<Response><Errors><Error>{error}</Error></Errors>"
+                f"<RequestID>{request}</RequestID></Response>"
             )
         elif environ.get("CONTENT_TYPE", "").startswith(_FORM):
             kind = "text/xml"

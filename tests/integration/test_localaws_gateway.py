@@ -35,6 +35,7 @@ def refusal(action: Any, **request: Any) -> tuple[int, str, str]:
         ("logs", "list_anomalies", {}, "logs:ListAnomalies"),
         ("iam", "list_organizations_features", {}, "iam:ListOrganizationsFeatures"),
         ("kendra", "list_indices", {}, "kendra:ListIndices"),
+        ("ec2", "describe_instance_types", {}, "ec2:DescribeInstanceTypes"),
         ("lambda", "get_account_settings", {}, "lambda:GetAccountSettings"),
         ("bedrock", "list_foundation_models", {}, "bedrock:GET /foundation-models"),
         ("s3", "list_bucket_analytics_configurations", {"Bucket": "b"}, "s3:GET /b"),
