@@ -7,6 +7,7 @@ A budget bounds the requests of all levels together, whatever the clock says.
 """
 
 import itertools
+import operator
 import statistics
 import threading
 import time
@@ -46,13 +47,17 @@ class Level:
 
 
 def rise(ask: Ask, clients: Sequence[int], seconds: float, budget: int) -> Iterator[Level]:
-    """One level after the other, `seconds` each, until `budget` requests have been sent in all."""
+    """One level after the other, `seconds` each, and `budget` requests in all.
+
+    A level may send its part of what is left of the budget, and ends before its time if that is
+    spent, so that the last levels are measured too.
+    """
     numbers = iter(range(budget))
-    for count in clients:
-        first = next(numbers, None)
-        if first is None:
-            return
-        yield _level(ask, count, seconds, itertools.chain([first], numbers))
+    for place, count in enumerate(clients):
+        left = len(clients) - place
+        share = -(-operator.length_hint(numbers) // left)
+        if share:
+            yield _level(ask, count, seconds, itertools.islice(numbers, share))
 
 
 def _level(ask: Ask, clients: int, seconds: float, numbers: Iterator[int]) -> Level:

@@ -60,32 +60,20 @@ def write_model(
             f"seed {parameters.seed}",
             flush=True,
         )
-    folder = args.checkpoint_dir
-    checkpoints = (
-        Checkpoints(folder, args.checkpoint_every, dataset["sha256"])
-        if args.checkpoint_every and (folder != _CHECKPOINTS or folder.is_dir())
-        else None
-    )
+    checkpoints = _checkpoints(args, dataset["sha256"])
     network, result = train(parameters, training, validation, machines, checkpoints, stop_asked)
     if machines.rank > 0:
         return
     temperature = fit_temperature(result.logits, validation.labels)
-    metadata = {
-        "classes": dataset["classes"],
-        "dataset": {"name": dataset["name"], "sha256": dataset["sha256"]},
-        "hyperparameters": asdict(parameters),
+    measured = {
         "validation": {
             "images": len(validation.labels),
             "accuracy": round(result.accuracy, 6),
             "loss": round(result.loss, 6),
         },
         "temperature": temperature,
-        "trained_on": {
-            "processes": machines.count,
-            "device": machines.device.type,
-            "arithmetic": str(arithmetic(parameters.precision, machines.device)),
-        },
     }
+    metadata = _origin(dataset, parameters, machines) | measured
     archive.write(args.model_dir, network.cpu(), metadata)
     print(
         f"validation_accuracy={result.accuracy:.4f} at the end, temperature {temperature}; "
@@ -94,9 +82,30 @@ def write_model(
     )
 
 
+def _checkpoints(args: argparse.Namespace, dataset: str) -> Checkpoints | None:
+    """Where the job keeps them; none by itself where SageMaker has made no folder for them."""
+    folder = args.checkpoint_dir
+    is_wanted = args.checkpoint_every and (folder != _CHECKPOINTS or folder.is_dir())
+    return Checkpoints(folder, args.checkpoint_every, dataset) if is_wanted else None
+
+
+def _origin(
+    dataset: dict[str, Any], parameters: Hyperparameters, machines: Machines
+) -> dict[str, Any]:
+    """From what the weights come."""
+    return {
+        "classes": dataset["classes"],
+        "dataset": {"name": dataset["name"], "sha256": dataset["sha256"]},
+        "hyperparameters": asdict(parameters),
+        "trained_on": {
+            "processes": machines.count,
+            "device": machines.device.type,
+            "arithmetic": str(arithmetic(parameters.precision, machines.device)),
+        },
+    }
+
+
 _CHECKPOINTS = Path("/opt/ml/checkpoints")
-
-
 _RECIPE = Hyperparameters()
 _NUMBERS: dict[str, tuple[Callable[[str], Any], str]] = {
     "epochs": (job.whole(1, 1000), "passes over the training images"),

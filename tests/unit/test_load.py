@@ -23,7 +23,18 @@ def test_the_budget_bounds_all_levels_together_and_each_request_has_its_own_numb
     numbers: list[int] = []
     levels = list(rise(numbers.append, [2, 4, 8], 30, 100))
     assert sorted(numbers) == list(range(100))
-    assert [(level.clients, level.requests) for level in levels] == [(2, 100)]
+    assert [(level.clients, level.requests) for level in levels] == [(2, 34), (4, 33), (8, 33)]
+
+
+def test_what_a_slow_level_leaves_of_the_budget_is_there_for_the_next() -> None:
+    turn = threading.Event()
+
+    def ask(number: int) -> None:
+        if number == 0:
+            turn.wait(0.3)  # longer than the first level
+
+    first, second = rise(ask, [1, 1], 0.2, 10)
+    assert (first.requests, second.requests) == (1, 9)
 
 
 def test_errors_are_counted_by_their_code_and_are_no_answers() -> None:
