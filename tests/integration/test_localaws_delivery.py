@@ -135,14 +135,14 @@ def test_an_event_that_nobody_takes_lies_in_the_dead_letter_queue(local_aws: Loc
 
 def test_a_schedule_starts_its_target_at_its_time(local_aws: LocalAws) -> None:
     url, arn = make_queue(local_aws, "scheduled")
-    scheduler = local_aws.client("scheduler")
-    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
+    scheduler, role = local_aws.client("scheduler"), make_role(local_aws, "function")
+    moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=4)
     scheduler.create_schedule(
         Name="once",
         ScheduleExpression=f"at({moment:%Y-%m-%dT%H:%M:%S})",
         FlexibleTimeWindow={"Mode": "OFF"},
         ActionAfterCompletion="DELETE",
-        Target={"Arn": arn, "RoleArn": make_role(local_aws, "function"), "Input": '{"n": 4}'},
+        Target={"Arn": arn, "RoleArn": role, "Input": '{"n": 4}'},
     )
     assert json.loads(receive(local_aws, url)["Body"]) == {"n": 4}
     until(lambda: not scheduler.list_schedules()["Schedules"])
