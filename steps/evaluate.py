@@ -8,7 +8,7 @@
 Writes below `--output`:
 
     evaluation/evaluation.json    SageMaker's model-quality format, with calibration (before and
-                                  after the model's temperature), threshold, production and the
+                                  after the model's own), threshold, production and the
                                   images that the model is least sure of
     evaluation/constraints.json   what labelled traffic is held to, as a MODEL_QUALITY baseline
     evaluation/predictions.csv    path,label,p_bicycle,p_motorcycle of the test images
@@ -65,8 +65,8 @@ def main(argv: Sequence[str] | None = None) -> None:
     test = _asked(test_rows, found[len(validation_rows) :])
     report = _report(test, validation, dataset, args.wanted_precision, args.minimum_threshold)
     archive = model_archive.find(args.model)
-    temperature = model_archive.temperature(archive) if archive else None
-    report["calibration"] = _calibration(test, temperature)
+    fitted = model_archive.calibration(archive) if archive else None
+    report["calibration"] = _calibration(test, fitted)
     in_production = None
     old = _production(args, test_rows, tested)
     if old is not None:
@@ -194,17 +194,18 @@ def _report(
     }
 
 
-def _calibration(test: Asked, temperature: float | None) -> dict[str, Any]:
-    """How honest the confidence on the test images is, and how it was before the temperature.
+def _calibration(test: Asked, fitted: tuple[float, float] | None) -> dict[str, Any]:
+    """How honest the confidence on the test images is, and how it was before it was calibrated.
 
-    `temperature` and `before` are None for a model that has none.
+    `fitted` is the model's temperature and bias. These and `before` are None where it has none.
     """
-    before = None
-    if temperature is not None:
-        scores = metrics.uncalibrated(test.scores, temperature)
-        before = metrics.calibration(test.labels, scores)
     after = metrics.calibration(test.labels, test.scores)
-    return {**after, "temperature": temperature, "before": before}
+    if fitted is None:
+        return {**after, "temperature": None, "bias": None, "before": None}
+    temperature, bias = fitted
+    scores = metrics.uncalibrated(test.scores, temperature, bias)
+    before = metrics.calibration(test.labels, scores)
+    return {**after, "temperature": temperature, "bias": bias, "before": before}
 
 
 def _least_sure(asked: Asked) -> list[dict[str, Any]]:
@@ -268,7 +269,8 @@ def _summarise(report: dict[str, Any], output: Path) -> None:
         print(f"{name}: {row['0']} taken for bicycle, {row['1']} for motorcycle")
     calibration = report["calibration"]
     before = calibration["before"]
-    was = f", {before['ece']:.4f} before temperature {calibration['temperature']}" if before else ""
+    numbers = f"temperature {calibration['temperature']} and bias {calibration['bias']}"
+    was = f", {before['ece']:.4f} before {numbers}" if before else ""
     print(f"ece={calibration['ece']:.4f}{was}")
     threshold = report["threshold"]
     met = "" if threshold["met"] else " (no threshold reaches the wanted precision)"

@@ -202,11 +202,12 @@ def calibration(labels: Labels, scores: Floats, bins: int = 10) -> dict[str, obj
     return {"ece": ece / len(labels), "nll": float(nll), "bins": rows}
 
 
-def uncalibrated(scores: Floats, temperature: float) -> Floats:
-    """The scores (N) that the model had before its logits were divided by the temperature."""
+def uncalibrated(scores: Floats, temperature: float, bias: float) -> Floats:
+    """The scores (N) that the model had before a temperature divided its logits and a bias was
+    added to those of class 1."""
     with np.errstate(divide="ignore", over="ignore"):  # a score of exactly 0 or 1 stays
         logits = np.log(scores) - np.log1p(-scores)
-        before: Floats = 1 / (1 + np.exp(-logits * temperature))
+        before: Floats = 1 / (1 + np.exp(-(logits - bias) * temperature))
     return before
 
 

@@ -68,23 +68,27 @@ def _extract(tar: tarfile.TarFile, member: tarfile.TarInfo, target: Path) -> Non
         raise StepError(f"the model archive's member {member.name!r} is a link or a device")
 
 
-def temperature(archive: Path) -> float | None:
-    """What the model divides its logits by, as its `metadata.json` says; None if it says nothing.
+def calibration(archive: Path) -> tuple[float, float] | None:
+    """Temperature and bias in the model's `metadata.json`; None if it says nothing of them.
 
-    Raises `StepError` when it says something else than a number above 0.
+    Raises `StepError` when it says something else than numbers, the temperature above 0.
     """
     with tempfile.TemporaryDirectory(prefix="model-") as temporary:
         unpack(archive, Path(temporary))
         file = Path(temporary) / "metadata.json"
         try:
             metadata = json.loads(file.read_bytes()) if file.is_file() else {}
-            value = metadata.get("temperature")
-            found = None if value is None else float(value)
+            if metadata.get("temperature") is None:
+                return None
+            temperature, bias = float(metadata["temperature"]), float(metadata.get("bias", 0))
         except (ValueError, TypeError, AttributeError) as error:
             raise StepError(f"{archive}: metadata.json cannot be read ({error})") from error
-    if found is not None and not 0 < found < math.inf:
-        raise StepError(f"{archive}: the temperature in metadata.json is {found} and not above 0")
-    return found
+    if not 0 < temperature < math.inf or not math.isfinite(bias):
+        raise StepError(
+            f"{archive}: metadata.json has the temperature {temperature} and the bias {bias}; the"
+            " one must be above 0, and both finite"
+        )
+    return temperature, bias
 
 
 def probabilities(archive: Path, images: Sequence[Path]) -> npt.NDArray[np.float64]:

@@ -18,14 +18,14 @@ images in the first epochs, whitening of 3×3 patches, the mean beside the great
 channel, and 64 epochs were looked at in two or three of the folds, which could not tell them apart.
 
     train/ ──────► augmented batches ─► network ─► Muon and SGD ──┐
-    validation/ ─► now and then a look; at the end, a temperature ┼─► /opt/ml/model
+    validation/ ─► now and then a look; at the end, a calibration ┼─► /opt/ml/model
     dataset/ ────► lists, classes, the dataset's name and hash ───┘
 
 - `network`: the layers; `data`: images and their augmentation; `optimiser`: Muon, SGD
 - `picture`: an image file as the network sees it
 - `loop`: epochs, schedule, log lines; `checkpoint`: what an interrupted job goes on from
 - `patience`: early stopping, when asked for; `machines`: device, arithmetic, several processes
-- `calibration`: the temperature; `archive`: what SageMaker packs into `model.tar.gz`
+- `calibration`: temperature and bias; `archive`: what SageMaker packs into `model.tar.gz`
 - `inference`: the handlers in that archive; they serve, and Evaluate asks through them
 - `__main__`: `python -m steps.train --help`, or the script that SageMaker's driver calls
 

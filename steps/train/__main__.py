@@ -18,8 +18,7 @@ import torch
 
 from steps import job
 from steps.job import StepError
-from steps.train import archive, data
-from steps.train.calibration import fit_temperature
+from steps.train import archive, calibration, data
 from steps.train.checkpoint import Checkpoints
 from steps.train.loop import Hyperparameters, train
 from steps.train.machines import Machines, arithmetic, joined
@@ -64,20 +63,20 @@ def write_model(
     network, result = train(parameters, training, validation, machines, checkpoints, stop_asked)
     if machines.rank > 0:
         return
-    temperature = fit_temperature(result.logits, validation.labels)
+    fitted = calibration.fit(result.logits, validation.labels)
     measured = {
         "validation": {
             "images": len(validation.labels),
             "accuracy": round(result.accuracy, 6),
             "loss": round(result.loss, 6),
         },
-        "temperature": temperature,
+        **fitted._asdict(),
     }
     metadata = _origin(dataset, parameters, machines) | measured
     archive.write(args.model_dir, network.cpu(), metadata)
     print(
-        f"validation_accuracy={result.accuracy:.4f} at the end, temperature {temperature}; "
-        f"written to {args.model_dir}",
+        f"validation_accuracy={result.accuracy:.4f} at the end, temperature {fitted.temperature}, "
+        f"bias {fitted.bias}; written to {args.model_dir}",
         flush=True,
     )
 

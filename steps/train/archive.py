@@ -1,7 +1,7 @@
 """Writes what SageMaker will pack into `model.tar.gz`.
 
     model.pt              the state dict; `torch.load(weights_only=True)` reads it and runs nothing
-    metadata.json         classes, data, hyperparameters, validation, temperature, versions
+    metadata.json         classes, data, hyperparameters, validation, calibration, versions
     code/inference.py     the handlers that the PyTorch inference image calls
     code/steps/…          network, forward pass and decoding of images, below the same package path
 

@@ -44,16 +44,19 @@ class Model(NamedTuple):
 
 
 class _Calibrated(nn.Module):
-    """The mean of the logits of image and mirror, over the temperature that makes them honest."""
+    """The mean of the logits of image and mirror, calibrated as `steps.train.calibration` says."""
 
-    def __init__(self, network: nn.Module, temperature: float) -> None:
+    bias: Tensor
+
+    def __init__(self, network: nn.Module, temperature: float, bias: float) -> None:
         super().__init__()
         self.network, self.temperature = network, temperature
+        self.register_buffer("bias", torch.tensor([0.0, bias]))
 
     def forward(self, images: Tensor) -> Tensor:
         logits = self.network(torch.cat([images, images.flip(3)]))  # both in one pass
-        mean: Tensor = logits.view(2, -1, 2).mean(0) / self.temperature
-        return mean
+        calibrated: Tensor = logits.view(2, -1, 2).mean(0) / self.temperature + self.bias
+        return calibrated
 
 
 def model_fn(model_dir: str) -> Model:
@@ -64,7 +67,8 @@ def model_fn(model_dir: str) -> Model:
     state = torch.load(folder / "model.pt", map_location="cpu", weights_only=True)
     network.load_state_dict(state)
     metadata = json.loads((folder / "metadata.json").read_text("utf-8"))
-    calibrated = _Calibrated(network.folded(), float(metadata["temperature"])).to(device).eval()
+    numbers = float(metadata["temperature"]), float(metadata["bias"])
+    calibrated = _Calibrated(network.folded(), *numbers).to(device).eval()
     example = torch.rand(1, 3, picture.SIDE, picture.SIDE, device=device)
     return Model(forward.Together(forward.compiled(calibrated, example)), device)
 

@@ -468,7 +468,7 @@ def project_archive(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         "from localaws.jobs import archive as packer\n"
         "from steps.train import archive\nfrom steps.train.network import Network\n"
         "folder = Path(sys.argv[1]); model = folder / 'model'; model.mkdir()\n"
-        "archive.write(model, Network(), {'temperature': 1.0})\n"
+        "archive.write(model, Network(), {'temperature': 1.0, 'bias': 0.0})\n"
         "packer.write(model, folder / 'model.tar.gz')\n"
     )
     subprocess.run(

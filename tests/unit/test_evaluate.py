@@ -93,7 +93,8 @@ def test_the_report_has_the_model_quality_format(prepared: Path, tmp_path: Path)
     assert report["accuracy_drop"] == 0.0
     assert report["threshold"]["value"] == 0.8
     assert report["threshold"]["met"] is True
-    assert report["calibration"]["temperature"] is None, "this archive has no metadata"
+    numbers = [report["calibration"][name] for name in ("temperature", "bias", "before")]
+    assert numbers == [None] * 3, "this archive has no metadata"
     assert report["calibration"]["before"] is None
 
 
@@ -180,9 +181,7 @@ def output_fn(prediction, accept): return json.dumps(prediction)
     assert threshold["test"] == {"precision": 1.0, "coverage": 1.0, "images": 24}
 
 
-def test_the_calibration_before_is_that_of_the_logits_without_the_temperature(
-    prepared: Path, tmp_path: Path
-) -> None:
+def test_the_calibration_before_is_that_of_the_logits_alone(prepared: Path, tmp_path: Path) -> None:
     # Logits of ±1 that are divided by .5: confidences of .881, and .731 before.
     handlers = HANDLERS.replace("sharpness * (below - above) / 100", "2 * np.sign(below - above)")
     model = _archive(tmp_path / "model", handlers, metadata='{"temperature": 0.5}')
@@ -193,8 +192,18 @@ def test_the_calibration_before_is_that_of_the_logits_without_the_temperature(
     assert [row["from"] for row in calibration["before"]["bins"]] == [0.7]
 
 
-@pytest.mark.parametrize("metadata", ["{", "[]", '{"temperature": "warm"}', '{"temperature": 0}'])
-def test_a_temperature_that_is_none_is_refused(
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        "{",
+        "[]",
+        '{"temperature": "warm"}',
+        '{"temperature": 0}',
+        '{"temperature": 1, "bias": NaN}',
+        '{"temperature": 1, "bias": []}',
+    ],
+)
+def test_a_calibration_that_is_none_is_refused(
     prepared: Path, tmp_path: Path, metadata: str
 ) -> None:
     model = _archive(tmp_path / "model", metadata=metadata)
@@ -277,4 +286,5 @@ def test_a_model_that_was_trained_is_evaluated_through_the_code_in_its_archive(
     assert metadata["validation"]["accuracy"] > 0.9
     calibration = report["calibration"]
     assert calibration["temperature"] == metadata["temperature"]
+    assert calibration["bias"] == metadata["bias"]
     assert calibration["before"]["ece"] > calibration["ece"], "after twelve epochs it is too modest"

@@ -24,7 +24,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     network = Network()
     network.fit_input(torch.rand(20, 3, 32, 32))
     folder = tmp_path_factory.mktemp("model")
-    archive.write(folder, network.eval(), {"temperature": 0.5})
+    archive.write(folder, network.eval(), {"temperature": 0.5, "bias": -0.25})
     return folder
 
 
@@ -144,7 +144,7 @@ def test_the_answer_is_two_probabilities_that_add_up_to_one(
     network.load_state_dict(torch.load(model_dir / "model.pt", weights_only=True))
     pixels = torch.from_numpy(np.array(photo)).permute(2, 0, 1)[None] / 255
     with torch.no_grad():
-        logits = (network(pixels) + network(pixels.flip(3))) / 2 / 0.5
+        logits = (network(pixels) + network(pixels.flip(3))) / 2 / 0.5 + torch.tensor([0, -0.25])
     np.testing.assert_allclose(answer, logits.softmax(1)[0].numpy(), rtol=1e-5)
 
 

@@ -130,10 +130,10 @@ def test_calibration_compares_confidence_and_accuracy_bin_by_bin() -> None:
     assert [(row["from"], row["images"]) for row in bins] == [(0.5, 1), (0.9, 3)]
 
 
-def test_without_its_temperature_a_score_is_that_of_the_logits_alone() -> None:
+def test_without_its_calibration_a_score_is_that_of_the_logits_alone() -> None:
     logits = np.array([-3.0, 0.0, 0.4, 900.0])
-    scores = 1 / (1 + np.exp(-logits / 0.5))
-    before = metrics.uncalibrated(scores, 0.5)
+    scores = 1 / (1 + np.exp(-(logits / 0.5 - 0.7)))
+    before = metrics.uncalibrated(scores, 0.5, -0.7)
     np.testing.assert_allclose(before, 1 / (1 + np.exp(-logits)), rtol=1e-9)
 
 

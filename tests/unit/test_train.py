@@ -14,10 +14,9 @@ import pytest
 import torch
 
 from steps.job import StepError, Stopped
-from steps.train import data
+from steps.train import calibration, data
 from steps.train import loop as training_loop
 from steps.train.__main__ import main
-from steps.train.calibration import fit_temperature
 from steps.train.checkpoint import Checkpoints
 from steps.train.loop import Hyperparameters
 from steps.train.machines import Machines
@@ -343,13 +342,23 @@ def test_grey_images_have_equal_channels() -> None:
     torch.testing.assert_close(grey[:, 0], grey[:, 2])
 
 
-def test_the_temperature_undoes_a_wrong_scale() -> None:
+def test_the_calibration_undoes_a_wrong_scale_and_a_leaning_to_one_class() -> None:
     random = torch.Generator().manual_seed(0)
     logits = torch.randn(5000, 2, generator=random) * 2
     drawn = torch.rand(5000, generator=random) < logits.softmax(1)[:, 1]
-    assert fit_temperature(logits * 3, drawn.long()) == pytest.approx(3, rel=0.1)
+    leaning = (logits + torch.tensor([0, 0.8])) * 3
+    found = calibration.fit(leaning, drawn.long())
+    assert found.temperature == pytest.approx(3, rel=0.1)
+    assert found.bias == pytest.approx(-0.8, abs=0.1)
+
+
+def test_a_few_images_hardly_move_the_bias() -> None:
+    logits = torch.tensor([[0.0, 1.0], [0.0, 1.0]])  # both taken for class 1, and one is not
+    found = calibration.fit(logits, torch.tensor([0, 1]))
+    assert -0.5 < found.bias < 0
 
 
 def test_the_temperature_of_a_faultless_model_stays_within_bounds() -> None:
     logits = torch.tensor([[1.0, -1.0], [-1.0, 1.0]])
-    assert fit_temperature(logits, torch.tensor([0, 1])) == pytest.approx(0.25, abs=0.001)
+    found = calibration.fit(logits, torch.tensor([0, 1]))
+    assert found == pytest.approx((0.25, 0), abs=0.001)
